@@ -1,0 +1,1 @@
+"""The shared signal chain: arrays in, arrays out; no files, no planner."""

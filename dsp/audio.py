@@ -1,0 +1,95 @@
+"""Audio: samples with their rate and layout, the currency between all stages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.errors import AudioError
+
+Layout = Literal["mono", "stereo"]
+Samples = NDArray[np.float32] | NDArray[np.float64]
+
+LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8_000, 384_000
+
+
+def layout_of(channels: int) -> Layout:
+    """The layout that a channel count stands for; AudioError where there is none."""
+    if channels == 1:
+        return "mono"
+    if channels == 2:
+        return "stereo"
+    raise AudioError(f"channels: {channels} is not supported, allowed are 1 (mono) and 2 (stereo)")
+
+
+@dataclass(frozen=True, eq=False)
+class Audio:
+    """Sound in memory.
+
+    samples: float32 or float64, shape (channels, samples); ±1.0 is full scale. Never written to: a read-only
+        view is kept, so a stage that forgets raises at once.
+    sample_rate_hz: whole number, 8,000 to 384,000.
+    Raises AudioError on any other shape, kind or rate, and on NaN or infinity.
+    """
+
+    samples: Samples
+    sample_rate_hz: int
+
+    def __post_init__(self) -> None:
+        samples = np.asarray(self.samples)
+        if samples.ndim != 2:
+            raise AudioError(f"samples: shape {samples.shape} is not (channels, samples)")
+        if samples.dtype not in (np.float32, np.float64):
+            raise AudioError(f"samples: {samples.dtype} is not float32 or float64")
+        layout_of(samples.shape[0])
+        check_rate(self.sample_rate_hz)
+        if not np.isfinite(samples).all():
+            raise AudioError(f"samples: {int((~np.isfinite(samples)).sum())} are NaN or infinite")
+        view = np.ascontiguousarray(samples).view()
+        view.flags.writeable = False
+        object.__setattr__(self, "samples", view)
+
+    @property
+    def layout(self) -> Layout:
+        """`mono` or `stereo`."""
+        return layout_of(self.samples.shape[0])
+
+    @property
+    def channels(self) -> int:
+        """How many channels."""
+        return int(self.samples.shape[0])
+
+    @property
+    def length_samples(self) -> int:
+        """How many samples a channel has."""
+        return int(self.samples.shape[1])
+
+    @property
+    def duration_s(self) -> float:
+        """How long it plays."""
+        return self.length_samples / self.sample_rate_hz
+
+
+def check_rate(sample_rate_hz: int) -> int:
+    """`sample_rate_hz` itself; AudioError where it is no whole number from 8,000 to 384,000."""
+    if sample_rate_hz != int(sample_rate_hz) or not LOWEST_RATE_HZ <= sample_rate_hz <= HIGHEST_RATE_HZ:
+        raise AudioError(
+            f"sample_rate_hz: {sample_rate_hz} is not a whole number from {LOWEST_RATE_HZ} to {HIGHEST_RATE_HZ}"
+        )
+    return int(sample_rate_hz)
+
+
+def mid_side(samples: Samples) -> Samples:
+    """(left, right) to (mid, side): M = (L+R)/2, S = (L-R)/2. Its inverse is `left_right`."""
+    left, right = samples
+    half = samples.dtype.type(0.5)
+    return np.stack([(left + right) * half, (left - right) * half])
+
+
+def left_right(samples: Samples) -> Samples:
+    """(mid, side) to (left, right): L = M+S, R = M-S."""
+    mid, side = samples
+    return np.stack([mid + side, mid - side])

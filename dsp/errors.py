@@ -1,0 +1,35 @@
+"""Every error this project raises on purpose.
+
+MatchError
+├── AudioError      samples that cannot be what they claim: shape, rate, NaN
+├── SettingsError   a setting out of its bounds, unknown, or of the wrong kind
+├── FileError       a file that cannot be read or written as asked
+├── PlanError       a plan that cannot be used: other version, other file, bad JSON
+└── UnfitError      sound that there is nothing to match in: silence, too short, no mid
+
+The message names the file or field, the value, and what was allowed, on one line.
+"""
+
+
+class MatchError(Exception):
+    """Root of all deliberate errors; its text is one line meant for a person."""
+
+
+class AudioError(MatchError, ValueError):
+    """Samples, a rate or a layout that no sound can have."""
+
+
+class SettingsError(MatchError, ValueError):
+    """A setting that is unknown, out of bounds or of the wrong kind."""
+
+
+class FileError(MatchError, OSError):
+    """A file that cannot be read or written as asked."""
+
+
+class PlanError(MatchError, ValueError):
+    """A plan that cannot be used here."""
+
+
+class UnfitError(MatchError, ValueError):
+    """Sound in which there is nothing to match."""

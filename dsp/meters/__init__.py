@@ -1,0 +1,1 @@
+"""Streaming meters: `update(block)` as often as wanted, then `result()`."""

@@ -1,0 +1,1 @@
+"""The mastering engine: analyze, plan, render, report."""
