@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from dsp.errors import AudioError
 
 Layout = Literal["mono", "stereo"]
-Samples = NDArray[np.float32] | NDArray[np.float64]
+Samples = NDArray[np.floating[Any]]
+"""float32 or float64, shape (channels, samples)."""
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8_000, 384_000
 

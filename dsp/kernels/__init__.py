@@ -4,4 +4,4 @@ They work on C-contiguous float32 or float64 planes of shape (channels, samples)
 state in float64, and check nothing: callers do.
 """
 
-from dsp.kernels._kernels import *  # noqa: F403
+from dsp.kernels._kernels import Biquads as Biquads
