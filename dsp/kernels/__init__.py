@@ -4,4 +4,5 @@ They work on C-contiguous float32 or float64 planes of shape (channels, samples)
 state in float64, and check nothing: callers do.
 """
 
+from dsp.kernels._kernels import BandLevels as BandLevels
 from dsp.kernels._kernels import Biquads as Biquads
