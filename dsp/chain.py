@@ -14,7 +14,7 @@ import numpy as np
 
 import dsp.effects
 from dsp.audio import Audio, Samples
-from dsp.effect import Processor, Settings
+from dsp.effect import Processor, Settings, with_value
 from dsp.errors import SettingsError
 
 BLOCK_SAMPLES = 65_536
@@ -38,20 +38,7 @@ def settings_from(data: Any) -> Settings:
     try:
         return msgspec.convert(data, cls)
     except msgspec.ValidationError as error:
-        raise SettingsError(f"{name}: {_with_value(str(error), data)}") from error
-
-
-def _with_value(message: str, data: Any) -> str:
-    """A msgspec message with the value it complains about: `... - at `$.bands[0].q`` is looked up in `data`."""
-    text, _, path = message.partition(" - at `$")
-    path = path.rstrip("`")
-    value = data
-    try:
-        for part in path.replace("]", "").replace("[", ".").split(".")[1:]:
-            value = value[int(part)] if part.isdigit() else value[part]
-    except (KeyError, IndexError, TypeError):
-        return message
-    return f"{path.lstrip('.')}: {value!r}: {text}" if path else text
+        raise SettingsError(f"{name}: {with_value(str(error), data)}") from error
 
 
 @dataclass(frozen=True)

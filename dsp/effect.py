@@ -47,6 +47,19 @@ def _bounds(cls: type[Bounded]) -> dict[str, tuple[float, float]]:
     return found
 
 
+def with_value(message: str, data: Any) -> str:
+    """A msgspec message with the value it complains about: its path `$.bands[0].q` is looked up in `data`."""
+    text, _, path = message.partition(" - at `$")
+    path = path.rstrip("`").lstrip(".")
+    value = data
+    try:
+        for part in path.replace("]", "").replace("[", ".").split("."):
+            value = value[int(part)] if part.isdigit() else value[part]
+    except (KeyError, IndexError, TypeError):
+        return f"{path}: {text}" if path else text
+    return f"{path}: {value!r}: {text}"
+
+
 class Settings(Bounded, frozen=True, kw_only=True, tag_field="effect", tag=str.lower):
     """What an effect is asked to do; its defaults change nothing.
 
@@ -88,7 +101,6 @@ class Processor(ABC):
     def measured(self) -> dict[str, Any]:
         """What the effect did to this stream so far, for the report."""
         return {}
-
 
 
 def empty_like(block: Samples) -> Samples:

@@ -1,0 +1,111 @@
+"""Analysis: sound to Profile in one streaming pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dsp.audio import Audio, Samples
+from dsp.errors import UnfitError
+from dsp.meters.dynamics import DynamicsMeter
+from dsp.meters.loudness import LoudnessMeter
+from dsp.meters.spectrum import BandMeter, LongSpectrum
+from dsp.meters.true_peak import TruePeakMeter
+from dsp.units import FLOOR_DB, db_from_power
+from matcher import cache
+from matcher.io import AudioFile, audio_hash, content_hash, open_audio
+from matcher.profile import Profile, Sketch
+
+Source = Path | str | Audio
+Progress = Callable[[float], None]
+
+BLOCK_SAMPLES = 65_536
+SHORTEST_S = 0.5
+LOWEST_LUFS = -70.0
+"""The absolute gate of BS.1770: what never rises above it counts as silence."""
+
+
+class ProfileBuilder:
+    """All meters at once over one stream."""
+
+    def __init__(self, sample_rate_hz: int, channels: int) -> None:
+        self.sample_rate_hz, self.channels = sample_rate_hz, channels
+        self.length_samples = 0
+        self._loudness = LoudnessMeter(sample_rate_hz, channels)
+        self._true_peak = TruePeakMeter(sample_rate_hz, channels)
+        self._dynamics = DynamicsMeter(sample_rate_hz)
+        self._bands = BandMeter(sample_rate_hz)
+        self._spectrum = LongSpectrum(sample_rate_hz)
+
+    def update(self, block: Samples) -> None:
+        """Add (channels, n) samples."""
+        self.length_samples += block.shape[1]
+        for meter in (self._loudness, self._true_peak, self._dynamics, self._bands, self._spectrum):
+            meter.update(block)  # type: ignore[attr-defined]
+
+    def result(self, name: str, content_hash: str) -> Profile:
+        """The profile of all that came; ends the stream."""
+        loudness, true_peak = self._loudness.result(), self._true_peak.result()
+        bands, dynamics = self._bands.result(), self._dynamics.result()
+        return Profile(
+            name=name,
+            content_hash=content_hash,
+            sample_rate_hz=self.sample_rate_hz,
+            channels=self.channels,
+            length_samples=self.length_samples,
+            integrated_lufs=loudness.integrated_lufs,
+            range_lu=loudness.range_lu,
+            max_momentary_lufs=loudness.max_momentary_lufs,
+            max_short_term_lufs=loudness.max_short_term_lufs,
+            true_peak_dbtp=true_peak.peak_dbtp,
+            sample_peak_dbfs=true_peak.sample_peak_dbfs,
+            segment_power=np.asarray(loudness.segment_power, dtype=np.float32),
+            spectrum=self._spectrum.result(),
+            sketch=Sketch.of(bands.mid, bands.side, bands.cross, dynamics.peak, dynamics.power),
+        )
+
+
+def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None = None) -> Profile:
+    """Measure a file or an `Audio`.
+
+    A file's profile is kept by content hash and taken from there the next time. progress: called with the share
+    done, 0 to 1. Raises FileError, AudioError, and UnfitError where there is nothing to match in.
+    """
+    with open_audio(source) as audio:
+        name = "audio" if isinstance(source, Audio) else Path(source).name
+        identity = audio_hash(source) if isinstance(source, Audio) else content_hash(source)
+        use_cache = use_cache and not isinstance(source, Audio)
+        kept = cache.load(identity) if use_cache else None
+        if kept is not None:
+            return kept.named(name)
+        profile = measure(audio, name, identity, progress)
+    if use_cache:
+        cache.store(profile)
+    return profile
+
+
+def measure(audio: AudioFile, name: str, identity: str, progress: Progress | None = None) -> Profile:
+    """One pass over opened audio."""
+    builder = ProfileBuilder(audio.sample_rate_hz, audio.channels)
+    for block in audio.blocks(BLOCK_SAMPLES):
+        builder.update(block)
+        if progress is not None:
+            progress(min(1.0, builder.length_samples / max(audio.length_samples, 1)))
+    return builder.result(name, identity)
+
+
+def check_fit(profile: Profile, role: str) -> None:
+    """UnfitError where a track cannot be matched or matched to; role: `target` or `reference`."""
+    who = f"{profile.name}: the {role}"
+    if profile.duration_s < SHORTEST_S:
+        raise UnfitError(f"{who} lasts {profile.duration_s:.3f} s, at least {SHORTEST_S} s are needed")
+    if profile.integrated_lufs <= max(FLOOR_DB, LOWEST_LUFS):
+        raise UnfitError(f"{who} is silent: nothing in it is louder than {LOWEST_LUFS:g} LUFS")
+    mid, side = profile.spectrum.mid.sum(), profile.spectrum.side.sum()
+    if db_from_power(mid) < db_from_power(side) - 40.0:
+        raise UnfitError(
+            f"{who} is in antiphase: its mid lies {db_from_power(side) - db_from_power(mid):.0f} dB below its side,"
+            " 40 dB are allowed; one channel's polarity is probably inverted"
+        )

@@ -1,0 +1,60 @@
+"""Profiles kept on disk by content hash, so that no track is ever analysed twice."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+
+import platformdirs
+
+from matcher.profile import PROFILE_VERSION, Profile
+
+LIMIT_BYTES = 512 * 1024 * 1024
+"""The folder is kept below this; what was not used for longest goes first."""
+
+
+def folder() -> Path:
+    """Where profiles are kept: MATCH_CACHE_DIR, or the user's cache folder."""
+    return Path(os.environ.get("MATCH_CACHE_DIR") or platformdirs.user_cache_dir("match")) / "profiles"
+
+
+def _path(content_hash: str) -> Path:
+    return folder() / f"{content_hash}-{PROFILE_VERSION}.npz"
+
+
+def load(content_hash: str) -> Profile | None:
+    """The stored profile, or None where there is none that can be read."""
+    path = _path(content_hash)
+    try:
+        profile = Profile.from_bytes(path.read_bytes())
+        os.utime(path)
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    return profile if profile.content_hash == content_hash else None
+
+
+def store(profile: Profile) -> None:
+    """Keep a profile; a cache that cannot be written is no reason to fail."""
+    with contextlib.suppress(OSError):
+        folder().mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=folder(), suffix=".tmp")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(profile.to_bytes())
+            os.replace(temporary, _path(profile.content_hash))
+        except BaseException:
+            os.unlink(temporary)
+            raise
+        _shrink()
+
+
+def _shrink() -> None:
+    files = sorted(folder().glob("*.npz"), key=lambda p: p.stat().st_mtime, reverse=True)
+    total = 0
+    for path in files:
+        total += path.stat().st_size
+        if total > LIMIT_BYTES:
+            path.unlink(missing_ok=True)

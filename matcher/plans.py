@@ -1,0 +1,113 @@
+"""Plan: the chain with the reason for every step, as one JSON that a person can edit."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from dsp.chain import Chain, settings_from
+from dsp.effect import Bounded, Settings, with_value
+from dsp.errors import PlanError, SettingsError
+from matcher.version import VERSION
+
+FORMAT = "match-plan"
+PLAN_VERSION = 1
+"""Raised whenever an older program would misread a plan."""
+
+
+class Step(Bounded, frozen=True, kw_only=True):
+    """One effect in a plan."""
+
+    settings: Any
+    """The effect's `Settings`."""
+    because: str = ""
+    enabled: bool = True
+    amount: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
+    """How much of the step is made; a limiter is made whole or, disabled, not at all."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.settings, Settings):
+            raise SettingsError(f"step.settings: {self.settings!r} is no effect's settings")
+
+    @property
+    def effective(self) -> Settings:
+        """The settings with the amount taken in."""
+        settings: Settings = self.settings
+        return settings if self.amount == 1.0 else settings.scaled(self.amount)
+
+
+class Track(Bounded, frozen=True, kw_only=True):
+    """Which file was measured."""
+
+    name: str
+    content_hash: str
+    sample_rate_hz: int
+    channels: int
+    integrated_lufs: float
+
+
+class Plan(Bounded, frozen=True, kw_only=True):
+    """Everything the engine decided. Rendering it again gives the same samples."""
+
+    target: Track
+    references: tuple[Track, ...] = ()
+    aims: dict[str, Any] = {}  # noqa: RUF012  (msgspec copies defaults)
+    steps: tuple[Step, ...] = ()
+    remarks: tuple[str, ...] = ()
+    """What could not be reached or was left alone, and why."""
+    made_by: str = f"match {VERSION}"
+
+    @property
+    def chain(self) -> Chain:
+        """The effects of the enabled steps, in order."""
+        return Chain(tuple(step.effective for step in self.steps if step.enabled))
+
+    def step(self, effect: str) -> Step | None:
+        """The first step with an effect of this name."""
+        for step in self.steps:
+            if step.settings.__struct_config__.tag == effect:
+                return step
+        return None
+
+    def to_json(self) -> str:
+        """The plan as indented JSON that `from_json` reads."""
+        data = {"format": FORMAT, "version": PLAN_VERSION, **msgspec.to_builtins(self)}
+        return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Plan:
+        """Read a plan; PlanError names the field, its value and what is allowed."""
+        try:
+            data = msgspec.json.decode(text)
+        except msgspec.DecodeError as error:
+            raise PlanError(f"not a plan: {error}") from error
+        if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
+            raise PlanError(f'not a plan: no "format": "{FORMAT}" in it')
+        version = data.pop("version", None)
+        if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+            raise PlanError(f"version: {version!r} is not a whole number from 1 to {PLAN_VERSION}")
+        if version > PLAN_VERSION:
+            made_by = data.get("made_by", "a newer program")
+            raise PlanError(f"version: {version} is newer than {PLAN_VERSION}, the newest read here (made by {made_by})")
+        try:
+            return msgspec.convert({**data, "steps": _with_settings(data.get("steps", []))}, cls)
+        except (msgspec.ValidationError, SettingsError) as error:
+            raise PlanError(with_value(str(error), data)) from error
+
+
+def _with_settings(steps: Any) -> Any:
+    """The steps with their settings made; what is no step is left for msgspec to refuse."""
+    if not isinstance(steps, list):
+        return steps
+    made = []
+    for index, step in enumerate(steps):
+        if isinstance(step, dict) and "settings" in step:
+            try:
+                step = {**step, "settings": settings_from(step["settings"])}
+            except SettingsError as error:
+                raise SettingsError(f"steps[{index}].settings: {error}") from error
+        made.append(step)
+    return made

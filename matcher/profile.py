@@ -1,0 +1,251 @@
+"""Profile: what was measured of one track, small enough to keep.
+
+The sketch inside it holds the track's course over time in half decibels, one byte a value: about 11 MiB an hour.
+Sums and extremes that must be exact are kept beside it in full precision.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dsp.meters.dynamics import BANDS as DYNAMICS_BANDS
+from dsp.meters.spectrum import Spectrum, band_centres_hz
+from dsp.units import db_from_power
+
+PROFILE_VERSION = 1
+"""Raised whenever a stored profile would not equal a fresh one."""
+
+THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
+"""Centres of the IEC 61260-1 third octaves from 25 Hz to 20 kHz."""
+OCTAVES_HZ = 1000.0 * 10.0 ** (3 * np.arange(-5, 5) / 10.0)
+"""Centres of the octaves from 31.5 Hz to 8 kHz."""
+
+_STEP_DB, _ZERO_DB = 0.5, -120.0
+
+
+def _coded(level_db: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.clip(np.rint((level_db - _ZERO_DB) / _STEP_DB), 0, 255).astype(np.uint8)
+
+
+def _decoded(code: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return code.astype(np.float32) * np.float32(_STEP_DB) + np.float32(_ZERO_DB)
+
+
+@dataclass(frozen=True, eq=False)
+class Sketch:
+    """A track's course over time: levels in half dB above -120 dBFS, correlation in 1/127.
+
+    mid, side, correlation: shape (bands, blocks), 40 ERB-like bands every 50 ms.
+    peak, power: shape (4, segments), low, mid, high and whole band every 10 ms.
+    """
+
+    mid: NDArray[np.uint8]
+    side: NDArray[np.uint8]
+    correlation: NDArray[np.int8]
+    peak: NDArray[np.uint8]
+    power: NDArray[np.uint8]
+
+    @classmethod
+    def of(
+        cls,
+        mid: NDArray[Any],
+        side: NDArray[Any],
+        cross: NDArray[Any],
+        peak: NDArray[Any],
+        power: NDArray[Any],
+    ) -> Sketch:
+        """From powers (peak: amplitude), shapes as above."""
+        between = cross / np.sqrt(np.maximum(mid * side, 1e-30))
+        return cls(
+            mid=_coded(db_from_power(mid)),
+            side=_coded(db_from_power(side)),
+            correlation=np.rint(np.clip(between, -1.0, 1.0) * 127).astype(np.int8),
+            peak=_coded(db_from_power(peak**2)),
+            power=_coded(db_from_power(power)),
+        )
+
+    @cached_property
+    def mid_db(self) -> NDArray[np.float32]:
+        """Level of the mid per band and block, dBFS (power)."""
+        return _decoded(self.mid)
+
+    @cached_property
+    def side_db(self) -> NDArray[np.float32]:
+        """Level of the side per band and block, dBFS (power)."""
+        return _decoded(self.side)
+
+    def peak_db(self, band: str) -> NDArray[np.float32]:
+        """Peak of `low`, `mid`, `high` or `whole` in every 10 ms, dBFS."""
+        return _decoded(self.peak[DYNAMICS_BANDS.index(band)])
+
+    def power_db(self, band: str) -> NDArray[np.float32]:
+        """Mean square of `low`, `mid`, `high` or `whole` in every 10 ms, over time and channels, dBFS."""
+        return _decoded(self.power[DYNAMICS_BANDS.index(band)])
+
+
+@dataclass(frozen=True, eq=False)
+class Profile:
+    """What was measured of one track. Levels are of the file as it is; nothing is normalised."""
+
+    name: str
+    content_hash: str
+    sample_rate_hz: int
+    channels: int
+    length_samples: int
+    integrated_lufs: float
+    range_lu: float
+    max_momentary_lufs: float
+    max_short_term_lufs: float
+    true_peak_dbtp: float
+    sample_peak_dbfs: float
+    segment_power: NDArray[np.float32]
+    """K-weighted power of every 10 ms, summed over channels, shape (segments,)."""
+    spectrum: Spectrum
+    sketch: Sketch
+
+    @property
+    def duration_s(self) -> float:
+        """How long the track plays."""
+        return self.length_samples / self.sample_rate_hz
+
+    @property
+    def plr_db(self) -> float:
+        """Peak to loudness ratio: true peak minus integrated loudness."""
+        return self.true_peak_dbtp - self.integrated_lufs
+
+    @cached_property
+    def psr_db(self) -> float:
+        """Median over the louder half of the track of the peak in 3 s minus their short-term loudness."""
+        from dsp.meters.loudness import short_term_lufs
+
+        loud = short_term_lufs(np.asarray(self.segment_power, dtype=np.float64), hop_ms=100)
+        if not len(loud):
+            return self.plr_db
+        peaks = self.sketch.peak_db("whole")
+        highest = np.array([peaks[10 * i : 10 * i + 300].max(initial=-120.0) for i in range(len(loud))])
+        upper = loud >= np.median(loud[loud > -70.0]) if (loud > -70.0).any() else loud > -np.inf
+        return float(np.median((highest - loud)[upper]))
+
+    @cached_property
+    def crest_db(self) -> float:
+        """Median crest factor of the louder half of all 0.4 s blocks: peak minus RMS over both channels."""
+        power = 10.0 ** (self.sketch.power_db("whole") / 10.0)
+        peak = self.sketch.peak_db("whole")
+        blocks = max(len(power) // 40, 1)
+        rms = db_from_power(power[: blocks * 40].reshape(blocks, -1).mean(axis=1))
+        crest = peak[: blocks * 40].reshape(blocks, -1).max(axis=1) - rms
+        return float(np.median(crest[rms >= np.median(rms)]))
+
+    def third_octaves_db(self, channel: str = "mid") -> NDArray[np.float64]:
+        """Level of the mid or side per third octave of `THIRD_OCTAVES_HZ`, dBFS (power)."""
+        return self._levels(channel, THIRD_OCTAVES_HZ, 10.0**0.05)
+
+    def octaves_db(self, channel: str = "mid") -> NDArray[np.float64]:
+        """Level of the mid or side per octave of `OCTAVES_HZ`, dBFS (power)."""
+        return self._levels(channel, OCTAVES_HZ, 10.0**0.15)
+
+    def _levels(self, channel: str, centres_hz: NDArray[np.float64], half: float) -> NDArray[np.float64]:
+        power = getattr(self.spectrum, channel)
+        edges = np.append(centres_hz / half, centres_hz[-1] * half)
+        return db_from_power(self.spectrum.in_bands(power, edges))
+
+    @property
+    def width_db(self) -> NDArray[np.float64]:
+        """Side minus mid level per octave of `OCTAVES_HZ`, dB."""
+        return self.octaves_db("side") - self.octaves_db("mid")
+
+    @property
+    def overall_width_db(self) -> float:
+        """Side minus mid level of the whole, dB."""
+        return float(db_from_power(self.spectrum.side.sum()) - db_from_power(self.spectrum.mid.sum()))
+
+    @property
+    def correlation(self) -> float:
+        """Correlation of left and right over the whole track, -1 to 1; 1 for mono."""
+        total, difference = self.spectrum.mid.sum(), self.spectrum.side.sum()
+        either = (total + difference) ** 2 - 4.0 * self.spectrum.cross.sum() ** 2
+        return float(np.clip((total - difference) / np.sqrt(max(either, 1e-30)), -1.0, 1.0))
+
+    @property
+    def tilt_db_oct(self) -> float:
+        """Slope of the third-octave levels of the mid from 100 Hz to 10 kHz."""
+        inside = (THIRD_OCTAVES_HZ > 95.0) & (THIRD_OCTAVES_HZ < 10_500.0)
+        octaves = np.log2(THIRD_OCTAVES_HZ[inside])
+        return float(np.polyfit(octaves, self.third_octaves_db()[inside], 1)[0])
+
+    @cached_property
+    def bandwidth_hz(self) -> float:
+        """Where the music ends at the top: the frequency of a cliff in the spectrum, or the Nyquist frequency."""
+        nyquist = self.sample_rate_hz / 2
+        edges = np.geomspace(2000.0, nyquist, int(24 * np.log2(nyquist / 2000.0)) + 2)
+        level = db_from_power(self.spectrum.in_bands(self.spectrum.mid + self.spectrum.side, edges) / np.diff(edges))
+        # What lies above a cliff stays 25 dB below what lies a third of an octave under it.
+        above = np.maximum.accumulate(level[::-1])[::-1]
+        drop = level[:-8] - above[8:]
+        steep = np.flatnonzero(drop > 25.0)
+        return float(edges[steep[0] + 4]) if len(steep) else nyquist
+
+    @property
+    def bands_hz(self) -> NDArray[np.float64]:
+        """Centres of the sketch's bands."""
+        return band_centres_hz()
+
+    def summary(self) -> dict[str, Any]:
+        """The figures a person or a script reads, as plain JSON data."""
+        return {
+            "name": self.name,
+            "content_hash": self.content_hash,
+            "sample_rate_hz": self.sample_rate_hz,
+            "channels": self.channels,
+            "length_samples": self.length_samples,
+            "duration_s": round(self.duration_s, 3),
+            "integrated_lufs": round(self.integrated_lufs, 2),
+            "range_lu": round(self.range_lu, 2),
+            "max_momentary_lufs": round(self.max_momentary_lufs, 2),
+            "max_short_term_lufs": round(self.max_short_term_lufs, 2),
+            "true_peak_dbtp": round(self.true_peak_dbtp, 2),
+            "sample_peak_dbfs": round(self.sample_peak_dbfs, 2),
+            "plr_db": round(self.plr_db, 2),
+            "psr_db": round(self.psr_db, 2),
+            "crest_db": round(self.crest_db, 2),
+            "tilt_db_oct": round(self.tilt_db_oct, 2),
+            "width_db": round(self.overall_width_db, 2),
+            "correlation": round(self.correlation, 3),
+            "bandwidth_hz": round(self.bandwidth_hz),
+            "third_octaves_hz": [round(hz, 1) for hz in THIRD_OCTAVES_HZ],
+            "mid_db": np.round(self.third_octaves_db("mid"), 2).tolist(),
+            "side_db": np.round(self.third_octaves_db("side"), 2).tolist(),
+        }
+
+    def to_bytes(self) -> bytes:
+        """The whole profile as an .npz archive, which `from_bytes` reads."""
+        parts: dict[str, Any] = {"profile_version": PROFILE_VERSION}
+        for owner, part in (("", self), ("spectrum_", self.spectrum), ("sketch_", self.sketch)):
+            for field in fields(part):
+                if field.name not in ("spectrum", "sketch"):
+                    parts[owner + field.name] = getattr(part, field.name)
+        target = io.BytesIO()
+        np.savez(target, **parts)
+        return target.getvalue()
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Profile:
+        """The profile that `to_bytes` stored; ValueError or KeyError where it is of another version or damaged."""
+        with np.load(io.BytesIO(data), allow_pickle=False) as parts:
+            if int(parts["profile_version"]) != PROFILE_VERSION:
+                raise ValueError(f"profile_version: {int(parts['profile_version'])} is not {PROFILE_VERSION}")
+            spectrum = Spectrum(*(parts[f"spectrum_{f.name}"] for f in fields(Spectrum)))
+            sketch = Sketch(*(parts[f"sketch_{f.name}"] for f in fields(Sketch)))
+            own = {f.name: parts[f.name] for f in fields(cls) if f.name not in ("spectrum", "sketch")}
+        plain = {name: value.item() if value.ndim == 0 else value for name, value in own.items()}
+        return cls(**plain, spectrum=spectrum, sketch=sketch)
+
+    def named(self, name: str) -> Profile:
+        """The same measurements under another name (a file may be moved; its content is what counts)."""
+        return replace(self, name=name)
