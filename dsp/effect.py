@@ -57,7 +57,7 @@ def with_value(message: str, data: Any) -> str:
             value = value[int(part)] if part.isdigit() else value[part]
     except (KeyError, IndexError, TypeError):
         return f"{path}: {text}" if path else text
-    return f"{path}: {value!r}: {text}"
+    return f"{path}: {text}" if isinstance(value, dict | list) else f"{path}: {value!r}: {text}"
 
 
 class Settings(Bounded, frozen=True, kw_only=True, tag_field="effect", tag=str.lower):

@@ -44,17 +44,24 @@ class Curve(Bounded, frozen=True, kw_only=True):
 
 def band_db(band: Band, frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
     """Gain of one band at each frequency, dB."""
-    a = 10.0 ** (band.gain_db / 40.0)
-    w = frequency_hz / band.frequency_hz
-    square = 1.0 - w**2
-    if band.shape == "peak":
-        up, down = square**2 + (w * a / band.q) ** 2, square**2 + (w / (a * band.q)) ** 2
-        return 10.0 * np.log10(up / down)
-    slope = a * (w / band.q) ** 2
-    low, high = (a - w**2) ** 2 + slope, (1.0 - a * w**2) ** 2 + slope
-    if band.shape == "high_shelf":
+    return prototype_db(band.shape, frequency_hz, band.frequency_hz, band.gain_db, band.q)
+
+
+def prototype_db(
+    shape: Shape, hz: NDArray[np.float64], frequency_hz: float, gain_db: float, q: float
+) -> NDArray[np.float64]:
+    """Gain of the analogue prototype at each of `hz`, dB."""
+    a = 10.0 ** (gain_db / 40.0)
+    w = hz / frequency_hz
+    square = w * w
+    if shape == "peak":
+        shared, ring = (1.0 - square) ** 2, square / (q * q)
+        return 10.0 * np.log10((shared + ring * a * a) / (shared + ring / (a * a)))
+    slope = a * square / (q * q)
+    low, high = (a - square) ** 2 + slope, (1.0 - a * square) ** 2 + slope
+    if shape == "high_shelf":
         low, high = high, low
-    return 20.0 * np.log10(a) + 10.0 * np.log10(low / high)
+    return gain_db / 2.0 + 10.0 * np.log10(low / high)
 
 
 class Eq(Settings, frozen=True, kw_only=True):

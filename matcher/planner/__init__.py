@@ -1,0 +1,1 @@
+"""From two profiles to a plan: tone, width, dynamics, loudness, and the closed loop over them."""

@@ -1,0 +1,131 @@
+"""Tone: which curve of the mid's difference is mastering, and a handful of bands that make it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dsp.effects.eq import Band, band_db, prototype_db
+from matcher.planner.gaussian import Array, Estimate, kernel, posterior, roughness_db
+from matcher.profile import THIRD_OCTAVES_HZ, Profile
+from matcher.reference import Reference
+
+LOWEST_HEARD_DB = -60.0
+"""Bands further below a track's loudest band say nothing."""
+MOST_BANDS = 8
+LARGEST_DB = 12.0
+GOOD_ENOUGH_DB = 0.1
+"""RMS error at which no further band is added."""
+
+
+def levels_db(profile: Profile, channel: str = "mid") -> Array:
+    """Third-octave levels at 0 LUFS."""
+    return profile.third_octaves_db(channel) - profile.integrated_lufs
+
+
+def estimate(target: Profile, reference: Reference, belief: float | None = None) -> Estimate:
+    """The believed tone curve from target to reference, per third octave of the mid."""
+    here, there = levels_db(target), np.mean([levels_db(p) for p in reference.tone], axis=0)
+    difference = there - here
+    top_hz = min(target.bandwidth_hz, *(p.bandwidth_hz for p in reference.tone)) / 10.0**0.05
+    heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)
+    heard &= top_hz >= THIRD_OCTAVES_HZ
+    return smooth_estimate(difference, heard, belief)
+
+
+def smooth_estimate(difference_db: Array, heard: np.ndarray, belief: float | None) -> Estimate:
+    """Posterior of a mastering curve under the roughness of the differences themselves."""
+    octaves = np.log2(THIRD_OCTAVES_HZ)
+    difference = np.where(heard, difference_db, 0.0)
+    rough = roughness_db(octaves, difference, heard)
+    # A level offset in the difference is the loudness stage's business; as a free constant it stays out of the prior.
+    prior = kernel(octaves, 3.0, 1.3) + 1.5**2
+    doubt = 1.0 if belief is None else (1.0 - belief) / max(belief, 1e-6)
+    noise = doubt * (kernel(octaves, 2.5 * rough, 0.9) + np.eye(len(octaves)) * rough**2)
+    noise += np.eye(len(octaves)) * 0.05**2
+    mean, sd = posterior(octaves, difference, heard, prior, noise)
+    return Estimate(THIRD_OCTAVES_HZ, difference, np.clip(mean, -LARGEST_DB, LARGEST_DB), sd, heard)
+
+
+def fit_bands(
+    frequency_hz: Array, curve_db: Array, weight: Array, *, most: int = MOST_BANDS, top_hz: float = 20_000.0
+) -> tuple[Band, ...]:
+    """The fewest bells and shelves, at most `most`, whose sum is the curve.
+
+    Greedy with a joint refit: shelves first, then a bell where the remaining error is largest, all parameters refined
+    together by Levenberg-Marquardt after each. weight: shape of the curve, 0 where it does not matter.
+    """
+    bands: list[Band] = []
+    while len(bands) < most:
+        error = curve_db - sum((band_db(b, frequency_hz) for b in bands), np.zeros_like(curve_db))
+        if np.sqrt(np.average(error**2, weights=weight)) < GOOD_ENOUGH_DB:
+            break
+        best: tuple[float, list[Band]] | None = None
+        for candidate in _candidates(frequency_hz, error * np.sqrt(weight), first=not bands, top_hz=top_hz):
+            refined = _refine([*bands, candidate], frequency_hz, curve_db, weight, top_hz)
+            left = curve_db - sum(band_db(b, frequency_hz) for b in refined)
+            cost = float(np.average(left**2, weights=weight))
+            if best is None or cost < best[0]:
+                best = (cost, refined)
+        assert best is not None  # for the type checker: there are always candidates
+        bands = best[1]
+    return tuple(sorted((b for b in bands if abs(b.gain_db) >= 0.05), key=lambda b: b.frequency_hz))
+
+
+def _candidates(frequency_hz: Array, error_db: Array, *, first: bool, top_hz: float) -> list[Band]:
+    peak = int(np.argmax(np.abs(error_db)))
+    at = float(np.clip(frequency_hz[peak], 30.0, 0.9 * top_hz))
+    gain = float(np.clip(error_db[peak], -LARGEST_DB, LARGEST_DB))
+    bell = Band(shape="peak", frequency_hz=at, gain_db=gain, q=1.0)
+    low = Band(shape="low_shelf", frequency_hz=150.0, gain_db=float(np.clip(error_db[:6].mean(), -12, 12)))
+    high = Band(shape="high_shelf", frequency_hz=5000.0, gain_db=float(np.clip(error_db[-7:].mean(), -12, 12)))
+    return [bell, low, high]
+
+
+def _refine(bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz: float) -> list[Band]:
+    """Levenberg-Marquardt over log frequency, gain and log Q of every band together."""
+    low = np.tile([np.log(25.0), -LARGEST_DB, np.log(0.35)], len(bands))
+    high = np.tile([np.log(0.95 * top_hz), LARGEST_DB, np.log(4.0)], len(bands))
+    for i, b in enumerate(bands):
+        if b.shape != "peak":
+            low[3 * i + 2], high[3 * i + 2] = np.log(0.4), np.log(0.9)
+    x = np.array([v for b in bands for v in (np.log(b.frequency_hz), b.gain_db, np.log(b.q))])
+    x = np.clip(x, low, high)
+    shapes = [b.shape for b in bands]
+    root = np.sqrt(weight)
+    step = np.array([0.02, 0.05, 0.03])
+
+    def responses(values: Array) -> Array:
+        parts = zip(shapes, values.reshape(-1, 3), strict=True)
+        return np.array([prototype_db(s, hz, np.exp(f), g, np.exp(q)) for s, (f, g, q) in parts])
+
+    def residual(values: Array, total: Array) -> Array:
+        # A slight pull towards small gains keeps two bands from fighting each other.
+        return np.concatenate([root * (total - curve_db), 0.02 * values[1::3]])
+
+    damping, parts = 1.0, responses(x)
+    current = residual(x, parts.sum(axis=0))
+    for _ in range(20):
+        jacobian = np.zeros((len(current), len(x)))
+        for kind in range(3):
+            moved = x.copy()
+            moved[kind::3] += step[kind]
+            jacobian[: len(hz), kind::3] = (root * (responses(moved) - parts)).T / step[kind]
+        jacobian[len(hz) + np.arange(len(bands)), 3 * np.arange(len(bands)) + 1] = 0.02
+        normal = jacobian.T @ jacobian
+        improved = False
+        for _ in range(4):
+            change = np.linalg.solve(normal + damping * np.diag(np.diag(normal) + 1e-6), jacobian.T @ current)
+            trial = np.clip(x - change, low, high)
+            trial_parts = responses(trial)
+            value = residual(trial, trial_parts.sum(axis=0))
+            if value @ value < current @ current:
+                gained = 1.0 - (value @ value) / (current @ current)
+                x, current, parts, damping, improved = trial, value, trial_parts, damping * 0.3, gained > 1e-3
+                break
+            damping *= 4.0
+        if not improved:
+            break
+    return [
+        Band(shape=s, frequency_hz=float(np.exp(f)), gain_db=float(g), q=float(np.exp(q)))
+        for s, (f, g, q) in zip(shapes, x.reshape(-1, 3), strict=True)
+    ]
