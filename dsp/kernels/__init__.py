@@ -5,3 +5,5 @@ state in float64, and check nothing: callers do.
 """
 
 from dsp.kernels._kernels import Biquads as Biquads
+from dsp.kernels._kernels import SegmentPowers as SegmentPowers
+from dsp.kernels._kernels import TruePeaks as TruePeaks
