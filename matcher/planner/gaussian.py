@@ -2,7 +2,7 @@
 
 What two tracks differ by is mastering plus music. Mastering is a smooth bounded curve; music is partly rough (notes),
 partly as smooth as mastering (arrangement), and the rough part betrays how large the smooth one may be. Rasmussen &
-Williams, Gaussian Processes for Machine Learning, 2.2.
+Williams, Gaussian Processes for Machine Learning (2006), 2.2 and 5.4.
 """
 
 from __future__ import annotations
@@ -36,32 +36,59 @@ def kernel(octaves: Array, sd_db: float, length_oct: float) -> Array:
     return sd_db**2 * np.exp(-0.5 * apart**2)
 
 
-def roughness_db(octaves: Array, difference_db: Array, heard: NDArray[np.bool_]) -> float:
-    """RMS of what no smooth curve explains of the differences."""
-    if heard.sum() < 6:
-        return 6.0
-    x, y = octaves[heard], difference_db[heard]
-    smooth = kernel(x, 6.0, 0.8) + 36.0
-    residual = np.linalg.solve(smooth + np.eye(len(x)), y)  # unit noise: the residual itself
-    return float(np.sqrt(np.mean(residual**2)))
+SCALES_DB = np.geomspace(0.2, 20.0, 24)
+"""How large the music's own difference may be; all are weighed, none is chosen."""
 
 
-def posterior(
-    octaves: Array, difference_db: Array, heard: NDArray[np.bool_], prior: Array, noise: Array
-) -> tuple[Array, Array]:
-    """Mean and standard deviation of the curve at every place, given what was heard."""
+def believed(
+    frequency_hz: Array,
+    difference_db: Array,
+    heard: NDArray[np.bool_],
+    mastering: Array,
+    music: Array,
+    belief: float | None = None,
+    floor_db: float = 0.05,
+) -> Estimate:
+    """Split a difference into mastering and music.
+
+    mastering: prior covariance of the wanted curve, shape (bands, bands). music: covariance of the music's own
+    difference at 1 dB; its true scale is unknown and is inferred from the same data, by the evidence for each of
+    `SCALES_DB`. belief: None is that inference; 0 believes nothing, 1 takes every difference for mastering, and
+    between them 0.5 is the inference again. floor_db: what measuring itself may err by.
+    """
+    difference = np.where(heard, difference_db, 0.0)
     seen = np.flatnonzero(heard)
-    inside = prior[np.ix_(seen, seen)] + noise[np.ix_(seen, seen)]
-    gain = np.linalg.solve(inside, prior[seen]).T
-    mean = gain @ difference_db[seen]
-    variance = np.diag(prior) - np.einsum("ij,ji->i", gain, prior[seen])
-    return mean, np.sqrt(np.maximum(variance, 0.0))
+    if not len(seen):
+        nothing = np.zeros_like(difference)
+        return Estimate(frequency_hz, difference, nothing, np.sqrt(np.diag(mastering)), heard)
+    measuring = floor_db**2 * np.eye(len(difference))
+    evidence, means, variances = [], [], []
+    for scale in SCALES_DB:
+        total = (mastering + scale**2 * music + measuring)[np.ix_(seen, seen)]
+        lower = np.linalg.cholesky(total)
+        white = np.linalg.solve(lower, difference[seen])
+        half = np.linalg.solve(lower, mastering[seen])
+        evidence.append(-0.5 * white @ white - np.log(np.diag(lower)).sum())
+        means.append(half.T @ white)
+        variances.append(np.maximum(np.diag(mastering) - (half**2).sum(axis=0), 0.0))
+    weight = np.exp(np.array(evidence) - max(evidence))
+    weight /= weight.sum()
+    mean = weight @ np.array(means)
+    spread = weight @ (np.array(variances) + (np.array(means) - mean) ** 2)
+    return Estimate(frequency_hz, difference, _at_belief(mean, difference, belief), np.sqrt(spread), heard)
 
 
-def log_evidence(difference_db: Array, heard: NDArray[np.bool_], prior: Array, noise: Array) -> float:
-    """Log marginal likelihood of what was heard, up to a constant: how well the assumptions explain it."""
+def _at_belief(inferred_db: Array, difference_db: Array, belief: float | None) -> Array:
+    if belief is None:
+        return inferred_db
+    if belief <= 0.5:
+        return inferred_db * belief / 0.5
+    return inferred_db + (difference_db - inferred_db) * (belief - 0.5) / 0.5
+
+
+def log_evidence(difference_db: Array, heard: NDArray[np.bool_], covariance: Array) -> float:
+    """Log likelihood of what was heard under a zero-mean Gaussian, up to a constant."""
     seen = np.flatnonzero(heard)
-    inside = (prior + noise)[np.ix_(seen, seen)]
-    lower = np.linalg.cholesky(inside)
+    lower = np.linalg.cholesky(covariance[np.ix_(seen, seen)])
     white = np.linalg.solve(lower, difference_db[seen])
     return float(-0.5 * white @ white - np.log(np.diag(lower)).sum())

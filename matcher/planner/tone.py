@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+from dataclasses import replace
+
 import numpy as np
 
 from dsp.effects.eq import Band, band_db, prototype_db
-from matcher.planner.gaussian import Array, Estimate, kernel, posterior, roughness_db
+from matcher.planner.gaussian import Array, Estimate, believed, kernel
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 
@@ -33,17 +36,36 @@ def estimate(target: Profile, reference: Reference, belief: float | None = None)
 
 
 def smooth_estimate(difference_db: Array, heard: np.ndarray, belief: float | None) -> Estimate:
-    """Posterior of a mastering curve under the roughness of the differences themselves."""
+    """What of third-octave differences is mastering, bounded to `LARGEST_DB`."""
     octaves = np.log2(THIRD_OCTAVES_HZ)
-    difference = np.where(heard, difference_db, 0.0)
-    rough = roughness_db(octaves, difference, heard)
-    # A level offset in the difference is the loudness stage's business; as a free constant it stays out of the prior.
-    prior = kernel(octaves, 3.0, 1.3) + 1.5**2
-    doubt = 1.0 if belief is None else (1.0 - belief) / max(belief, 1e-6)
-    noise = doubt * (kernel(octaves, 2.5 * rough, 0.9) + np.eye(len(octaves)) * rough**2)
-    noise += np.eye(len(octaves)) * 0.05**2
-    mean, sd = posterior(octaves, difference, heard, prior, noise)
-    return Estimate(THIRD_OCTAVES_HZ, difference, np.clip(mean, -LARGEST_DB, LARGEST_DB), sd, heard)
+    music = kernel(octaves, 0.92, 1.2) + 0.15 * np.eye(len(octaves))
+    found = believed(THIRD_OCTAVES_HZ, difference_db, heard, mastering_prior(), music, belief)
+    return replace(found, mean_db=np.clip(found.mean_db, -LARGEST_DB, LARGEST_DB))
+
+
+@functools.cache
+def mastering_prior() -> Array:
+    """Covariance of what mastering does to third octaves, dB².
+
+    The sum of what is moved independently, at places and with sizes that mastering engineers use: a shelf at either
+    end, two bells between, and the level of the whole.
+    """
+    places = 24
+    total = np.full((len(THIRD_OCTAVES_HZ), len(THIRD_OCTAVES_HZ)), 0.5**2)
+    for shape, low_hz, high_hz, sd_db, qs in (
+        ("low_shelf", 60.0, 220.0, 3.2, (0.5, 0.7, 0.9)),
+        ("peak", 150.0, 650.0, 2.2, (0.5, 0.9, 1.5)),
+        ("peak", 650.0, 5000.0, 2.4, (0.5, 0.9, 1.5)),
+        ("high_shelf", 4000.0, 12_000.0, 3.5, (0.5, 0.7, 0.9)),
+    ):
+        curves = np.array([
+            prototype_db(shape, THIRD_OCTAVES_HZ, hz, sd_db, q)
+            for hz in np.geomspace(low_hz, high_hz, places)
+            for q in qs
+        ])
+        curves -= curves.mean(axis=1, keepdims=True)  # a level is the loudness stage's business
+        total += curves.T @ curves / len(curves)
+    return total
 
 
 def fit_bands(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from dsp.curves import Point
 from dsp.effects.width import Width
 from dsp.units import db_from_power
-from matcher.planner.gaussian import Array, Estimate, kernel, log_evidence, posterior, roughness_db
+from matcher.planner.gaussian import Array, Estimate, believed, kernel, log_evidence
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 
@@ -62,20 +62,24 @@ def _mid_heard(profile: Profile) -> np.ndarray:
 def estimate_from(difference_db: Array, heard: np.ndarray, belief: float | None) -> WidthEstimate:
     """Posterior of the side gain under the roughness of the differences themselves."""
     octaves = np.log2(THIRD_OCTAVES_HZ)
-    rough = roughness_db(octaves, difference_db, heard)
-    prior = kernel(octaves, 2.0, 2.0) + 3.0**2
-    doubt = 1.0 if belief is None else (1.0 - belief) / max(belief, 1e-6)
-    noise = doubt * (kernel(octaves, 2.0 * rough, 1.0) + (1.0 * rough) ** 2 + np.eye(len(octaves)) * rough**2)
-    noise += np.eye(len(octaves)) * 0.1**2
+    mastering = kernel(octaves, 0.7, 1.5) + 2.8**2
+    music = kernel(octaves, 0.8, 1.2) + 0.5**2 + 0.3 * np.eye(len(octaves))
+    rough = roughness_db(difference_db, heard)
 
     def explained(focus_hz: float) -> float:
         without = difference_db - focus_db(focus_hz)
-        return log_evidence(without, heard, prior, noise) - (3.0 if focus_hz else 0.0)
+        return log_evidence(without, heard, mastering + max(rough, 0.3) ** 2 * music) - (3.0 if focus_hz else 0.0)
 
-    focus = max((0.0, *FOCUS_HZ), key=explained)
-    mean, sd = posterior(octaves, difference_db - focus_db(focus), heard, prior, noise)
-    mean = np.clip(mean, -LARGEST_DB, LARGEST_DB)
-    return WidthEstimate(Estimate(THIRD_OCTAVES_HZ, difference_db, mean, sd, heard), focus)
+    focus = max((0.0, *FOCUS_HZ), key=explained) if heard.sum() > 6 else 0.0
+    found = believed(THIRD_OCTAVES_HZ, difference_db - focus_db(focus), heard, mastering, music, belief, floor_db=0.1)
+    bounded = replace(found, difference_db=difference_db, mean_db=np.clip(found.mean_db, -LARGEST_DB, LARGEST_DB))
+    return WidthEstimate(bounded, focus)
+
+
+def roughness_db(difference_db: Array, heard: np.ndarray) -> float:
+    """Typical jump from one third octave to the next, as the size of what makes it."""
+    jumps = np.abs(np.diff(difference_db[heard]))
+    return float(np.median(jumps)) if len(jumps) else 1.0
 
 
 def focus_db(focus_hz: float) -> Array:
