@@ -84,8 +84,8 @@ def _weights(channels: int, weights: Sequence[float] | None) -> Sequence[float]:
         if channels not in (1, 2):
             raise AudioError(f"weights: {channels} channels need one each, only 1 or 2 can do without")
         return [1.0] * channels
-    if len(weights) != channels or not all(math.isfinite(w) and w >= 0.0 for w in weights):
-        raise AudioError(f"weights: {list(weights)} are not {channels} finite numbers from 0 up")
+    if channels < 1 or len(weights) != channels or not all(math.isfinite(w) and w >= 0.0 for w in weights):
+        raise AudioError(f"weights: {list(weights)} are not {channels} finite numbers from 0 up, one a channel")
     return weights
 
 
