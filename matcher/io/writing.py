@@ -65,6 +65,7 @@ class AudioWriter:
         self._final = Path(os.path.realpath(path))
         self._temporary = self._final.parent / f".{secrets.token_hex(8)}{self._final.suffix}"
         self._file: soundfile.SoundFile | None = None
+        self._scratch: NDArray[Any] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -126,8 +127,10 @@ class AudioWriter:
 
     def _frames(self, block: Samples) -> NDArray[Any]:
         """Interleaved samples as libsndfile keeps them bit by bit: it would floor what it had to convert."""
-        shape = (block.shape[1], self.channels)
-        frames = np.empty(shape, dtype=np.float32 if self.format.is_float else np.int32)
+        if self._scratch is None or len(self._scratch) < block.shape[1]:
+            kind = np.float32 if self.format.is_float else np.int32
+            self._scratch = np.empty((block.shape[1], self.channels), dtype=kind)
+        frames = self._scratch[: block.shape[1]]
         if self.format.is_float:
             bad = interleave_float(block, frames)
         else:
