@@ -176,19 +176,14 @@ class AudioFile(AudioSource):
         )
 
 
-def open_audio(source: PathLike | Audio | AudioSource) -> AudioSource:
-    """A source of blocks from a path or an `Audio`; an open source is returned as it is.
+def open_audio(source: PathLike | Audio) -> AudioSource:
+    """A source of blocks from a path or an `Audio`.
 
     Reads no more than the header. Raises FileError where it is no audio that can be read, with more than two
     channels or a rate outside 8,000 to 384,000 Hz; UnfitError where there are no samples, or less than half a
     second of them. Silence is for the analysis to refuse.
     """
-    if isinstance(source, AudioSource):
-        return source
-    if isinstance(source, Audio):
-        opened: AudioSource = _in_memory(source)
-    else:
-        opened = _file(Path(source))
+    opened: AudioSource = _in_memory(source) if isinstance(source, Audio) else _file(Path(source))
     try:
         _check_fit(opened)
     except BaseException:
@@ -197,7 +192,7 @@ def open_audio(source: PathLike | Audio | AudioSource) -> AudioSource:
     return opened
 
 
-def read_audio(source: PathLike | Audio | AudioSource, *, sample_rate_hz: int | None = None) -> Audio:
+def read_audio(source: PathLike | Audio, *, sample_rate_hz: int | None = None) -> Audio:
     """A whole source in memory, resampled (soxr VHQ) where another rate is asked for; errors as in `open_audio`."""
     with open_audio(source) as opened:
         if sample_rate_hz is None or sample_rate_hz == opened.sample_rate_hz:
