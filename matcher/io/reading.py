@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import stat
@@ -176,13 +177,15 @@ class AudioFile(AudioSource):
         )
 
 
-def open_audio(source: PathLike | Audio) -> AudioSource:
-    """A source of blocks from a path or an `Audio`.
+def open_audio(source: PathLike | Audio | AudioSource) -> AudioSource:
+    """A source of blocks from a path or an `Audio`; an open source is returned as it is, for its owner to close.
 
     Reads no more than the header. Raises FileError where it is no audio that can be read, with more than two
     channels or a rate outside 8,000 to 384,000 Hz; UnfitError where there are no samples, or less than half a
     second of them. Silence is for the analysis to refuse.
     """
+    if isinstance(source, AudioSource):
+        return source
     opened: AudioSource = _in_memory(source) if isinstance(source, Audio) else _file(Path(source))
     try:
         _check_fit(opened)
@@ -192,9 +195,10 @@ def open_audio(source: PathLike | Audio) -> AudioSource:
     return opened
 
 
-def read_audio(source: PathLike | Audio, *, sample_rate_hz: int | None = None) -> Audio:
+def read_audio(source: PathLike | Audio | AudioSource, *, sample_rate_hz: int | None = None) -> Audio:
     """A whole source in memory, resampled (soxr VHQ) where another rate is asked for; errors as in `open_audio`."""
-    with open_audio(source) as opened:
+    opened = open_audio(source)
+    with contextlib.nullcontext() if opened is source else opened:
         if sample_rate_hz is None or sample_rate_hz == opened.sample_rate_hz:
             return Audio(opened.read(0, opened.length_samples), opened.sample_rate_hz)
         blocks = list(resampled_blocks(opened, sample_rate_hz=sample_rate_hz))

@@ -177,6 +177,9 @@ def test_memory_is_a_source_like_a_file(tmp_path: Path, dtype: type, subtype: st
         np.testing.assert_array_equal(memory.read(29_000, 5_000), file.read(29_000, 5_000))
         assert memory.content_hash() == io.audio_hash(audio)
         assert file.content_hash() == io.content_hash(path)
+        assert open_audio(file) is file
+        np.testing.assert_array_equal(read_audio(file).samples, audio.samples)
+        assert file.read(0, 1).shape == (2, 1)  # still open: it is for its owner to close
 
 
 def test_read_returns_its_own_array(tmp_path: Path) -> None:
