@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import os
 import stat
 from abc import ABC, abstractmethod
@@ -17,6 +19,7 @@ from dsp.audio import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, Audio, Samples
 from dsp.chain import BLOCK_SAMPLES
 from dsp.errors import AudioError, FileError, UnfitError
 from dsp.kernels import deinterleave
+from matcher.io.decoding import Decoder, decoder
 from matcher.io.hashing import audio_hash, content_hash
 from matcher.io.headers import AudioChunk, audio_chunk, format_claimed
 from matcher.io.naming import PathLike, reason, shown
@@ -133,8 +136,7 @@ class AudioFile(AudioSource):
     """A file as a source."""
 
     path: Path
-    file: soundfile.SoundFile = field(repr=False)
-    _position: int = field(default=0, repr=False)
+    decoder: Decoder = field(repr=False)
     _scratch: Samples | None = field(default=None, repr=False)
 
     def read(self, start_sample: int, count_samples: int) -> Samples:
@@ -143,16 +145,11 @@ class AudioFile(AudioSource):
         # One channel is its own plane, and is read in place.
         frames = planes.T if self.channels == 1 else self._frames(count)
         try:
-            if start_sample != self._position:
-                self._position = -1  # unknown, should seeking fail
-                self.file.seek(start_sample)
-            decoded = len(self.file.read(count, dtype=self.dtype.name, out=frames)) if count else 0
+            decoded = self.decoder.read(start_sample, frames) if count else 0
         except (soundfile.SoundFileError, RuntimeError) as error:
-            self._position = -1
             raise FileError(self._broken_at(start_sample, _cause(error))) from error
-        self._position = start_sample + decoded
         if decoded < count:
-            raise FileError(self._broken_at(self._position, "the file ends there"))
+            raise FileError(self._broken_at(start_sample + decoded, "the file ends there"))
         bad = deinterleave(frames, planes)
         if bad >= 0:
             second = (start_sample + bad) / self.sample_rate_hz
@@ -163,7 +160,7 @@ class AudioFile(AudioSource):
         return content_hash(self.path)
 
     def close(self) -> None:
-        self.file.close()
+        self.decoder.close()
 
     def _frames(self, count: int) -> Samples:
         """Room for interleaved frames, kept from block to block: fresh pages cost more than the work on them."""
@@ -181,7 +178,7 @@ class AudioFile(AudioSource):
 
 
 def open_audio(source: PathLike | Audio | AudioSource) -> AudioSource:
-    """A source of blocks from a path or an `Audio`; an open source is returned as it is.
+    """A source of blocks from a path or an `Audio`; an open source is returned as it is, for its owner to close.
 
     Reads no more than the header. Raises FileError where it is no audio that can be read, with more than two
     channels or a rate outside 8,000 to 384,000 Hz; UnfitError where there are no samples, or less than half a
@@ -189,10 +186,7 @@ def open_audio(source: PathLike | Audio | AudioSource) -> AudioSource:
     """
     if isinstance(source, AudioSource):
         return source
-    if isinstance(source, Audio):
-        opened: AudioSource = _in_memory(source)
-    else:
-        opened = _file(Path(source))
+    opened: AudioSource = _in_memory(source) if isinstance(source, Audio) else _file(Path(source))
     try:
         _check_fit(opened)
     except BaseException:
@@ -203,7 +197,8 @@ def open_audio(source: PathLike | Audio | AudioSource) -> AudioSource:
 
 def read_audio(source: PathLike | Audio | AudioSource, *, sample_rate_hz: int | None = None) -> Audio:
     """A whole source in memory, resampled (soxr VHQ) where another rate is asked for; errors as in `open_audio`."""
-    with open_audio(source) as opened:
+    opened = open_audio(source)
+    with contextlib.nullcontext() if opened is source else opened:
         if sample_rate_hz is None or sample_rate_hz == opened.sample_rate_hz:
             return Audio(opened.read(0, opened.length_samples), opened.sample_rate_hz)
         blocks = list(resampled_blocks(opened, sample_rate_hz=sample_rate_hz))
@@ -251,7 +246,7 @@ def _file(path: Path) -> AudioFile:
         container=container,
         subtype=file.subtype,
         dtype=np.dtype(np.float64 if wide else np.float32),
-        file=file,
+        decoder=decoder(file, path),
     )
     opened.warnings = _cut_short(opened, chunk)
     return opened
@@ -321,4 +316,5 @@ def _check_fit(source: AudioSource) -> None:
     if source.length_samples == 0:
         raise UnfitError(f"{name}: holds no samples")
     if source.duration_s < SHORTEST_S:
-        raise UnfitError(f"{name}: lasts {source.duration_s:.3f} s; at least {SHORTEST_S} s are needed")
+        lasts_ms = math.floor(1000.0 * source.duration_s)
+        raise UnfitError(f"{name}: lasts {lasts_ms / 1000.0:.3f} s; at least {SHORTEST_S} s are needed")

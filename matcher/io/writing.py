@@ -65,6 +65,7 @@ class AudioWriter:
         self._final = Path(os.path.realpath(path))
         self._temporary = self._final.parent / f".{secrets.token_hex(8)}{self._final.suffix}"
         self._file: soundfile.SoundFile | None = None
+        self._scratch: NDArray[Any] | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -88,7 +89,9 @@ class AudioWriter:
             )
             if self.format.is_float:
                 # The PEAK chunk holds the time of day, and the same samples would make other bytes.
-                soundfile._snd.sf_command(self._file._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
+                # A soundfile without this inner door keeps the chunk, which is no harm to the sound.
+                with contextlib.suppress(AttributeError):
+                    soundfile._snd.sf_command(self._file._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
         except BaseException as error:
             self._discard()
             if isinstance(error, soundfile.SoundFileError):
@@ -126,8 +129,10 @@ class AudioWriter:
 
     def _frames(self, block: Samples) -> NDArray[Any]:
         """Interleaved samples as libsndfile keeps them bit by bit: it would floor what it had to convert."""
-        shape = (block.shape[1], self.channels)
-        frames = np.empty(shape, dtype=np.float32 if self.format.is_float else np.int32)
+        if self._scratch is None or len(self._scratch) < block.shape[1]:
+            kind = np.float32 if self.format.is_float else np.int32
+            self._scratch = np.empty((block.shape[1], self.channels), dtype=kind)
+        frames = self._scratch[: block.shape[1]]
         if self.format.is_float:
             bad = interleave_float(block, frames)
         else:
@@ -176,7 +181,10 @@ class AudioWriter:
         return f"{self.name}: more than 4 GiB do not fit into {self.format.container}; {way_out}"
 
     def _failed(self, error: Exception) -> str:
-        free_mib = shutil.disk_usage(self._final.parent).free / 2**20
+        try:
+            free_mib = shutil.disk_usage(self._final.parent).free / 2**20
+        except OSError as gone:
+            return f"{self.name}: writing failed ({reason(gone)})"
         cause = "the disk is full" if free_mib < 1.0 else str(error).removeprefix("Error : ").rstrip(".").lower()
         return f"{self.name}: writing failed ({cause}, {free_mib:.0f} MiB are free); nothing was left behind"
 
