@@ -400,14 +400,14 @@ def _noise(seconds: float, score: Score, *, low_hz: float, high_hz: float, strea
     lines = rng.normal(size=(len(inside), 2)) @ np.array([1.0, 1j])
     edges = 1.0 / np.sqrt((1.0 + (low_hz / np.maximum(inside, 1.0)) ** 6) * (1.0 + (inside / high_hz) ** 6))
     noise = scipy.fft.irfft(np.append(lines * edges, np.zeros(len(hz) - len(inside))), n)
-    return noise / np.sqrt(np.mean(noise**2))
+    return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 
 
 def _eased(note: Signal, start_s: float, score: Score, end_s: float = 0.02) -> Signal:
     """The note without clicks at its ends."""
     t = np.arange(len(note)) / score.sample_rate_hz
     ramp = np.clip(t / start_s, 0.0, 1.0) * np.clip((t[-1] - t) / end_s, 0.0, 1.0)
-    return note * (0.5 - 0.5 * np.cos(np.pi * ramp))
+    return np.asarray(note * (0.5 - 0.5 * np.cos(np.pi * ramp)))
 
 
 def _add(out: Signal, note: Signal, at_s: float, score: Score, pan: float, gain_db: float) -> None:
@@ -436,7 +436,7 @@ def shaped(samples: Signal, sample_rate_hz: int, curve: tuple[tuple[float, float
     hz = np.maximum(scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz), 1.0)
     points = np.array(curve)
     gain = gain_from_db(np.interp(np.log(hz), np.log(points[:, 0]), points[:, 1]))
-    return scipy.fft.irfft(scipy.fft.rfft(samples, n) * gain, n)[..., : samples.shape[-1]]
+    return np.asarray(scipy.fft.irfft(scipy.fft.rfft(samples, n) * gain, n)[..., : samples.shape[-1]])
 
 
 def _three_bands(samples: Signal, sample_rate_hz: int) -> list[Signal]:
@@ -459,7 +459,7 @@ def _compressed(band: Signal, sample_rate_hz: int, ratio: float = 2.2, knee_db: 
     over = np.clip(level_db - threshold_db + knee_db / 2, 0.0, None)
     reduction_db = (1.0 / ratio - 1.0) * np.where(over < knee_db, over**2 / (2 * knee_db), over - knee_db / 2)
     smooth_db = np.convolve(np.pad(reduction_db, 4, mode="edge"), np.hanning(11)[1:-1] / 5.0, mode="valid")
-    return band * gain_from_db(_between_frames(smooth_db, frame, band.shape[1]))
+    return np.asarray(band * gain_from_db(_between_frames(smooth_db, frame, band.shape[1])))
 
 
 def _limited(samples: Signal, sample_rate_hz: int, ceiling: float) -> Signal:
