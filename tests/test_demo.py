@@ -96,7 +96,7 @@ def test_unfinished_is_dull_boxy_and_narrow() -> None:
 
     assert tilt_db(rough, 6_000, 16_000) - tilt_db(song, 6_000, 16_000) == pytest.approx(-4.5, abs=0.7)
     assert tilt_db(rough, 280, 440) - tilt_db(song, 280, 440) == pytest.approx(3.6, abs=0.5)
-    assert width_db(rough) - width_db(song) == pytest.approx(20 * np.log10(0.6), abs=0.1)
+    assert width_db(rough) - width_db(song) == pytest.approx(20 * np.log10(0.6), abs=0.4)  # the tone acts on mids more
 
 
 def test_the_mix_has_a_form() -> None:
