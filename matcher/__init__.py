@@ -1,1 +1,42 @@
-"""The mastering engine: analyze, plan, render, report."""
+"""The mastering engine: `match`, `analyze`, `plan`, `render`, and the types they give.
+
+Importing this loads nothing heavy; each name is fetched from its module when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dsp.audio import Audio as Audio
+    from matcher.aims import Aims as Aims
+    from matcher.analysis import analyze as analyze
+    from matcher.matching import match as match
+    from matcher.matching import plan as plan
+    from matcher.plans import Plan as Plan
+    from matcher.profile import Profile as Profile
+    from matcher.reference import Reference as Reference
+    from matcher.rendering import render as render
+    from matcher.reporting import Report as Report
+
+_HOMES = {
+    "Aims": "matcher.aims",
+    "Audio": "dsp.audio",
+    "Plan": "matcher.plans",
+    "Profile": "matcher.profile",
+    "Reference": "matcher.reference",
+    "Report": "matcher.reporting",
+    "analyze": "matcher.analysis",
+    "match": "matcher.matching",
+    "plan": "matcher.matching",
+    "render": "matcher.rendering",
+}
+
+__all__ = sorted(_HOMES)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'matcher' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from dsp.meters.loudness import LoudnessMeter
+from dsp.meters.true_peak import TruePeakMeter
 
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
 from dsp.meters.dynamics import DynamicsMeter
-from dsp.meters.loudness import LoudnessMeter
 from dsp.meters.spectrum import BandMeter, LongSpectrum
-from dsp.meters.true_peak import TruePeakMeter
 from dsp.units import FLOOR_DB, db_from_power
 from matcher import cache
-from matcher.io import AudioFile, audio_hash, content_hash, open_audio
+from matcher.io import AudioSource, open_audio
 from matcher.profile import Profile, Sketch
 
-Source = Path | str | Audio
+Source = Path | str | Audio | AudioSource
 Progress = Callable[[float], None]
 
 BLOCK_SAMPLES = 65_536
-SHORTEST_S = 0.5
 LOWEST_LUFS = -70.0
 """The absolute gate of BS.1770: what never rises above it counts as silence."""
 
@@ -73,10 +73,11 @@ def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None
     A file's profile is kept by content hash and taken from there the next time. progress: called with the share
     done, 0 to 1. Raises FileError, AudioError, and UnfitError where there is nothing to match in.
     """
-    with open_audio(source) as audio:
-        name = "audio" if isinstance(source, Audio) else Path(source).name
-        identity = audio_hash(source) if isinstance(source, Audio) else content_hash(source)
-        use_cache = use_cache and not isinstance(source, Audio)
+    audio = open_audio(source)
+    with contextlib.nullcontext(audio) if audio is source else audio:
+        name = audio.name if audio.path is None else audio.path.name
+        identity = audio.content_hash()
+        use_cache = use_cache and audio.path is not None
         kept = cache.load(identity) if use_cache else None
         if kept is not None:
             return kept.named(name)
@@ -86,7 +87,7 @@ def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None
     return profile
 
 
-def measure(audio: AudioFile, name: str, identity: str, progress: Progress | None = None) -> Profile:
+def measure(audio: AudioSource, name: str, identity: str, progress: Progress | None = None) -> Profile:
     """One pass over opened audio."""
     builder = ProfileBuilder(audio.sample_rate_hz, audio.channels)
     for block in audio.blocks(BLOCK_SAMPLES):
@@ -99,8 +100,6 @@ def measure(audio: AudioFile, name: str, identity: str, progress: Progress | Non
 def check_fit(profile: Profile, role: str) -> None:
     """UnfitError where a track cannot be matched or matched to; role: `target` or `reference`."""
     who = f"{profile.name}: the {role}"
-    if profile.duration_s < SHORTEST_S:
-        raise UnfitError(f"{who} lasts {profile.duration_s:.3f} s, at least {SHORTEST_S} s are needed")
     if profile.integrated_lufs <= max(FLOOR_DB, LOWEST_LUFS):
         raise UnfitError(f"{who} is silent: nothing in it is louder than {LOWEST_LUFS:g} LUFS")
     mid, side = profile.spectrum.mid.sum(), profile.spectrum.side.sum()

@@ -55,6 +55,8 @@ class Plan(Bounded, frozen=True, kw_only=True):
     target: Track
     references: tuple[Track, ...] = ()
     aims: dict[str, Any] = {}  # noqa: RUF012  (msgspec copies defaults)
+    goal_lufs: float | None = None
+    """The loudness the result should measure; None where the ceiling or the cap on limiting decides."""
     steps: tuple[Step, ...] = ()
     remarks: tuple[str, ...] = ()
     """What could not be reached or was left alone, and why."""

@@ -13,10 +13,20 @@ import numpy as np
 
 from dsp.audio import Audio, Samples
 from dsp.chain import BLOCK_SAMPLES, Chain
-from dsp.effect import Processor, Settings
+from dsp.effect import Processor
 from dsp.effects.dither import Dither
 from matcher.analysis import ProfileBuilder, Progress, Source
-from matcher.io import AudioFile, AudioWriter, audio_hash, check_output, open_audio, output_format
+from matcher.io import (
+    AudioSource,
+    AudioWriter,
+    OutputFormat,
+    audio_hash,
+    check_output,
+    open_audio,
+    output_format,
+    resampled_blocks,
+    resampled_length_samples,
+)
 from matcher.plans import Plan
 from matcher.profile import Profile
 
@@ -29,11 +39,10 @@ class Rendered:
 
     profile: Profile
     measured: dict[str, Any]
-    output: Path | None
-    audio: Audio | None
+    output: Path | None = None
+    format: OutputFormat | None = None
+    audio: Audio | None = None
     """The sound itself where no file was asked for."""
-    container: str = ""
-    bit_depth: int | None = None
 
 
 def render(
@@ -54,76 +63,87 @@ def render(
     bit_depth: 16, 24 or 32 (float); the source's own where None. sample_rate_hz: of the result; the source's own where
     None. The samples do not depend on `threads` or `block_samples`. Raises FileError, AudioError, PlanError.
     """
-    with open_audio(source, sample_rate_hz=sample_rate_hz) as audio:
+    with open_audio(source) as audio:
+        stream = Stream(audio, sample_rate_hz or audio.sample_rate_hz, threads, block_samples, progress)
         if output is None:
-            return _into_memory(audio, plan.chain, threads, block_samples, progress)
-        return _into_file(
-            audio, source, plan.chain, Path(output), force, bit_depth, dither, threads, block_samples, progress
-        )
+            return _into_memory(stream, plan.chain)
+        inputs = [] if audio.path is None else [audio.path]
+        format = output_format(audio, output, bit_depth)
+        needed = format.size_bytes(stream.length_samples, audio.channels)
+        check_output(output, inputs=inputs, force=force, needed_bytes=needed)
+        return _into_file(stream, plan.chain, Path(output), format, dither)
 
 
-def _into_memory(
-    audio: AudioFile, chain: Chain, threads: int, block_samples: int, progress: Progress | None
-) -> Rendered:
-    run = chain.processor(audio.sample_rate_hz, audio.channels)
-    builder = ProfileBuilder(audio.sample_rate_hz, audio.channels)
+@dataclass(frozen=True, eq=False)
+class Stream:
+    """A source on its way through a chain, at the rate of the result."""
+
+    audio: AudioSource
+    sample_rate_hz: int
+    threads: int
+    block_samples: int
+    progress: Progress | None
+
+    @property
+    def resampled(self) -> bool:
+        """Whether the rate changes on the way in."""
+        return self.sample_rate_hz != self.audio.sample_rate_hz
+
+    @property
+    def length_samples(self) -> int:
+        """Of the result."""
+        return resampled_length_samples(self.audio.length_samples, self.audio.sample_rate_hz, self.sample_rate_hz)
+
+    def through(self, run: Processor) -> Iterator[Samples]:
+        """The blocks that come out; with two threads reading and processing go on while the caller takes them."""
+
+        def made() -> Iterator[Samples]:
+            taken = 0
+            source = resampled_blocks(
+                self.audio, sample_rate_hz=self.sample_rate_hz, block_samples=self.block_samples
+            )
+            for block in source:
+                taken += block.shape[1]
+                yield run.process(block)
+                if self.progress is not None:
+                    self.progress(min(1.0, taken / max(self.length_samples, 1)))
+            tail = run.finish()
+            if tail is not None:
+                yield tail
+
+        blocks = (block for block in made() if block.shape[1])
+        return ahead(blocks) if self.threads > 1 else blocks
+
+
+def _into_memory(stream: Stream, chain: Chain) -> Rendered:
+    run = chain.processor(stream.sample_rate_hz, stream.audio.channels)
+    builder = ProfileBuilder(stream.sample_rate_hz, stream.audio.channels)
     parts = []
-    for block in _processed(audio, run, threads, block_samples, progress):
+    for block in stream.through(run):
         builder.update(block)
         parts.append(block)
-    made = Audio(np.concatenate(parts, axis=1), audio.sample_rate_hz)
-    return Rendered(builder.result("result", audio_hash(made)), run.measured(), None, made)
+    made = Audio(np.concatenate(parts, axis=1), stream.sample_rate_hz)
+    return Rendered(builder.result("result", audio_hash(made)), run.measured(), audio=made)
 
 
-def _into_file(
-    audio: AudioFile,
-    source: Source,
-    chain: Chain,
-    output: Path,
-    force: bool,
-    bit_depth: int | None,
-    dither: bool,
-    threads: int,
-    block_samples: int,
-    progress: Progress | None,
-) -> Rendered:
-    container, depth = output_format(audio, output, bit_depth)
-    inputs = [] if isinstance(source, Audio) else [Path(source)]
-    frame_bytes = audio.channels * (depth or 32) // 8
-    check_output(output, inputs=inputs, force=force, needed_bytes=audio.length_samples * frame_bytes)
-    steps: list[Settings] = list(chain.active())
-    # Samples that nothing touched and that fit the output's steps are passed on as they are, without new noise.
-    fits = audio.bit_depth is not None and depth is not None and audio.bit_depth <= depth and not audio.resampled
-    if dither and depth in (16, 24) and (steps or not fits):
-        steps.append(Dither(bit_depth=depth))
-    run = Chain(tuple(steps)).processor(audio.sample_rate_hz, audio.channels)
-    builder = ProfileBuilder(audio.sample_rate_hz, audio.channels)
-    with AudioWriter(output, audio.sample_rate_hz, audio.channels, container=container, bit_depth=depth) as writer:
-        for block in _processed(audio, run, threads, block_samples, progress):
+def _into_file(stream: Stream, chain: Chain, output: Path, format: OutputFormat, dither: bool) -> Rendered:
+    audio = stream.audio
+    steps = list(chain.active())
+    # Samples that nothing touched and that the file's steps can hold are passed on as they are, without new noise.
+    untouched = not steps and not stream.resampled
+    kept = untouched and audio.bit_depth is not None and audio.bit_depth <= format.bit_depth
+    if dither and format.dither_bits is not None and not kept:
+        steps.append(Dither(bit_depth=format.dither_bits))
+    run = Chain(tuple(steps)).processor(stream.sample_rate_hz, audio.channels)
+    builder = ProfileBuilder(stream.sample_rate_hz, audio.channels)
+    writer = AudioWriter(
+        output, stream.sample_rate_hz, audio.channels, length_samples=stream.length_samples, **format._asdict()
+    )
+    with writer:
+        for block in stream.through(run):
             writer.write(block)
             builder.update(block)
-    profile = builder.result(output.name, "")
-    return Rendered(profile, run.measured(), output, None, container, depth)
-
-
-def _processed(
-    audio: AudioFile, run: Processor, threads: int, block_samples: int, progress: Progress | None
-) -> Iterator[Samples]:
-    """The blocks of `audio` through `run`; with two threads reading and processing go on while the caller writes."""
-
-    def made() -> Iterator[Samples]:
-        taken = 0
-        for block in audio.blocks(block_samples):
-            taken += block.shape[1]
-            yield run.process(block)
-            if progress is not None:
-                progress(min(1.0, taken / max(audio.length_samples, 1)))
-        tail = run.finish()
-        if tail is not None:
-            yield tail
-
-    blocks = (block for block in made() if block.shape[1])
-    return ahead(blocks) if threads > 1 else blocks
+    return Rendered(builder.result(output.name, ""), run.measured(), output=output, format=format)
 
 
 def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:

@@ -6,16 +6,17 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from dsp.effects.compressor import Compressor
+from dsp.effects.limiter import Limiter
 
 from dsp.chain import Chain
 from dsp.effect import Settings
-from dsp.effects.compressor import Compressor
 from dsp.effects.eq import Eq
 from dsp.effects.gain import Gain
-from dsp.effects.limiter import Limiter
 from dsp.effects.width import Width
 from matcher.aims import Aims
-from matcher.io import AudioFile
+from matcher.analysis import Progress
+from matcher.io import AudioSource
 from matcher.planner import dynamics, explain, tone, width
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.sections import Trial, pick, try_chain
@@ -54,18 +55,21 @@ class Outcome:
     """Why the loudness was not reached: "", `limiting` or `ceiling`."""
 
 
-def make_plan(audio: AudioFile, target: Profile, reference: Reference, aims: Aims) -> Plan:
+def make_plan(
+    audio: AudioSource, target: Profile, reference: Reference, aims: Aims, progress: Progress | None = None
+) -> Plan:
     """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering."""
     believed = tone.estimate(target, reference, aims.belief)
     sides = width.estimate(target, reference, aims.belief)
     wanted = dynamics.densities(target, reference, aims.belief)
     goal = _goal(target, reference, aims, believed, sides)
-    outcome = _search(audio, target, reference, aims, goal, believed, wanted)
+    outcome = _search(audio, target, aims, goal, believed, wanted, progress or (lambda done: None))
     steps = _steps(target, reference, aims, goal, outcome, believed, sides, wanted)
     return Plan(
         target=_track(target),
         references=tuple(_track(p) for p in reference.tracks),
         aims=msgspec.to_builtins(aims),
+        goal_lufs=None if outcome.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
         steps=steps,
         remarks=explain.remarks(target, reference, aims, goal.loudness_lufs, outcome.held_back, wanted),
     )
@@ -87,13 +91,13 @@ def _goal(
 
 
 def _search(
-    audio: AudioFile,
+    audio: AudioSource,
     target: Profile,
-    reference: Reference,
     aims: Aims,
     goal: Goal,
     believed: Estimate,
     wanted: list[dynamics.BandDensity],
+    progress: Progress,
 ) -> Outcome:
     """Round by round: render sections, measure, correct tone, width and gain by what is missing."""
     eq, sides = _eq(goal.tone_db, believed, target), _width(goal.side_db, goal.focus_below_hz)
@@ -106,6 +110,7 @@ def _search(
     before = try_chain(Chain(), sections, audio.sample_rate_hz).profile
     gain_db, curve, side_curve, held_back, reduction = move, goal.tone_db, goal.side_db, "", 0.0
     for turn in range(ROUNDS):
+        progress((turn + 1) / (ROUNDS + 1))
         chain = Chain((eq, sides, squash, Gain(gain_db=_bounded(gain_db)), *_limiter(aims)))
         trial = try_chain(chain, sections, audio.sample_rate_hz)
         reduction = _reduction_p95(trial)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from dsp.meters.loudness import short_term_lufs
 
 from dsp.audio import Samples
 from dsp.chain import Chain
 from dsp.effect import Processor
-from dsp.meters.loudness import short_term_lufs
 from matcher.analysis import ProfileBuilder
-from matcher.io import AudioFile
+from matcher.io import AudioSource
 from matcher.profile import Profile
 
 SECTION_S = 5.0
@@ -28,7 +28,7 @@ class Section:
     run_in: int
 
 
-def pick(profile: Profile, audio: AudioFile) -> list[Section]:
+def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     """Stretches at evenly spaced ranks of short-term loudness, the loudest among them; all of a short track."""
     rate = audio.sample_rate_hz
     if profile.duration_s <= SECTION_S * COUNT:

@@ -1,0 +1,18 @@
+"""How a file is named in a message: on one line, whatever its name holds."""
+
+from __future__ import annotations
+
+import os
+
+PathLike = str | os.PathLike[str]
+
+
+def shown(path: PathLike) -> str:
+    """`path` for a message; line breaks, control characters and undecodable bytes are written as escapes."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
+
+
+def reason(error: OSError | ValueError) -> str:
+    """What the operating system says, in lower case: `permission denied`."""
+    text = getattr(error, "strerror", None) or str(error)
+    return text[:1].lower() + text[1:]

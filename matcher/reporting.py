@@ -1,0 +1,109 @@
+"""Report: what changed, how near it came, and why; as text for a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from dsp.audio import Audio
+from matcher.distance import Gap
+from matcher.plans import Plan
+from matcher.profile import Profile
+from matcher.reference import Reference
+from matcher.rendering import Rendered
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Everything one match found and made."""
+
+    plan: Plan
+    before: Profile
+    after: Profile
+    reference: Reference
+    gap_before: Gap
+    gap_after: Gap
+    rendered: Rendered
+    warnings: tuple[str, ...]
+    seconds: float
+
+    @property
+    def audio(self) -> Audio | None:
+        """The master itself where it was made in memory."""
+        return self.rendered.audio
+
+    def verdict(self) -> str:
+        """The result in one sentence."""
+        if not self.plan.steps:
+            return "There was nothing to do: the target is what the reference asks for."
+        away = [f.name for f in self.gap_after.features if not f.within]
+        tone = f"tone is {self.gap_after.tone_db:.1f} dB from the reference's (before: {self.gap_before.tone_db:.1f})"
+        if not away:
+            return f"The master is within tolerance of the reference; {tone}."
+        return f"The master still differs from the reference in {', '.join(away)}; {tone}."
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain JSON data."""
+        rows = zip(self.gap_before.features, self.gap_after.features, strict=True)
+        limiter = {k: v for k, v in self.rendered.measured.get("limiter", {}).items() if k != "reduction_db"}
+        written = self.rendered.format
+        return {
+            "verdict": self.verdict(),
+            "target": self.before.summary(),
+            "result": self.after.summary(),
+            "references": [p.summary() for p in self.reference.tracks],
+            "features": [
+                {
+                    "name": b.name,
+                    "unit": b.unit,
+                    "before": round(b.value, 3),
+                    "after": round(a.value, 3),
+                    "reference": round(a.reference, 3),
+                    "tolerance": a.tolerance,
+                    "within": a.within,
+                }
+                for b, a in rows
+            ],
+            "tone_db": {"before": round(self.gap_before.tone_db, 3), "after": round(self.gap_after.tone_db, 3)},
+            "side_tone_db": {
+                "before": round(self.gap_before.side_tone_db, 3),
+                "after": round(self.gap_after.side_tone_db, 3),
+            },
+            "limiter": {name: round(float(value), 4) for name, value in limiter.items()},
+            "plan": msgspec.to_builtins(self.plan),
+            "warnings": list(self.warnings),
+            "output": None if self.rendered.output is None else str(self.rendered.output),
+            "format": None if written is None else {"container": written.container, "subtype": written.subtype},
+            "seconds": round(self.seconds, 3),
+        }
+
+    def to_json(self) -> str:
+        """The report as indented JSON."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def print_to(self, console: Console) -> None:
+        """The report as a table with the reasons below it."""
+        from rich.table import Table
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for heading in ("", "before", "after", "reference", ""):
+            table.add_column(heading, justify="left" if heading == "" else "right")
+        for before, after in zip(self.gap_before.features, self.gap_after.features, strict=True):
+            digits = 2 if after.unit in ("", "dB/oct") else 1
+            values = [f"{v:.{digits}f}" for v in (before.value, after.value, after.reference)]
+            sign = "ok" if after.within else f"{after.value - after.reference:+.{digits}f}"
+            table.add_row(after.name, *values, f"{after.unit:<7}{sign}")
+        near = (self.gap_before.tone_db, self.gap_after.tone_db)
+        table.add_row("tone distance", f"{near[0]:.1f}", f"{near[1]:.1f}", "0.0", "dB RMS")
+        console.print(table)
+        for number, step in enumerate(self.plan.steps, 1):
+            console.print(f"{number}. [bold]{type(step.settings).title or step.settings}[/bold]  ", step.because, sep="")
+        for remark in (*self.plan.remarks, *self.warnings):
+            console.print(f"note: {remark}", markup=False)
+        console.print(self.verdict(), markup=False)
