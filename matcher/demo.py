@@ -26,6 +26,7 @@ Part = Literal["intro", "verse", "chorus"]
 SEMITONES = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 SCALES = {"major": (0, 2, 4, 5, 7, 9, 11), "minor": (0, 2, 3, 5, 7, 8, 10)}
 TOP_HZ = 19_000.0
+GRID_HZ = 300  # notes start on instants that every usual sample rate has
 _CYCLE = 2048  # samples of a wave table
 
 
@@ -134,7 +135,7 @@ def song(
 
 def unfinished(audio: Audio) -> Audio:
     """The mix as it left a small room: dull, boxy, narrow, not loud, peak at -6 dBFS."""
-    tone = ((150.0, 0.0), (350.0, 2.5), (800.0, 0.0), (2500.0, -1.5), (6000.0, -5.0))
+    tone = ((140.0, 0.0), (350.0, 3.5), (800.0, 0.5), (2500.0, -1.5), (6000.0, -5.0))
     mid, side = mid_side(shaped(audio.samples, audio.sample_rate_hz, tone))
     out = left_right(np.stack([mid, 0.6 * side]))
     return Audio(out * (gain_from_db(-6.0) / np.abs(out).max()), audio.sample_rate_hz)
@@ -277,7 +278,7 @@ def _chords(score: Score) -> Signal:
         for n, step in enumerate(_voicing(degree)):
             hz = score.hz(step, 3)
             for side, cents in ((0, -4.0 - n), (0, 3.0), (1, 5.0 + n), (1, -2.0)):
-                sides[side] += _saw(hz * 2 ** (cents / 1200), t, opening, dull_hz=900.0, open_hz=4500.0)
+                sides[side] += _saw(hz * 2 ** (cents / 1200), t, opening, dull_hz=1500.0, open_hz=7500.0)
         return np.stack([_eased(s * np.exp(-t / 1.1), 0.008, score, end_s=0.12) for s in sides])
 
     level_db = {"intro": -25.0, "verse": -26.0, "chorus": -23.5}
@@ -299,12 +300,12 @@ def _pad(score: Score) -> Signal:
         left, right = np.zeros_like(t), np.zeros_like(t)
         for step in _voicing(degree):
             hz = score.hz(step, 4)
-            left += (1.0 + sway) * _saw(hz * 1.003, t, sway, dull_hz=700.0, open_hz=2500.0)
-            right += (1.0 - sway) * _saw(hz * 0.997, t, -sway, dull_hz=700.0, open_hz=2500.0)
+            left += (1.0 + sway) * _saw(hz * 1.003, t, sway, dull_hz=1000.0, open_hz=4500.0)
+            right += (1.0 - sway) * _saw(hz * 0.997, t, -sway, dull_hz=1000.0, open_hz=4500.0)
         return np.stack([_eased(s, 0.5, score, end_s=0.6) for s in (left, right)])
 
     for bar, part in enumerate(score.parts):
-        _add(out, held(score.degree(bar)), bar * bar_s, score, 0.0, -27.0 if part == "verse" else -24.5)
+        _add(out, held(score.degree(bar)), bar * bar_s, score, 0.0, -24.5 if part == "chorus" else -27.0)
     return out
 
 
@@ -325,9 +326,9 @@ def _lead(score: Score) -> Signal:
             step = pitch % 7 + (0 if pitch % 7 > 1 else 7)
             at_s = (4 * bar + beat) * score.beat_s
             note = _sung(score.hz(step, 4), beats * score.beat_s, score)
-            _add(out, note, at_s, score, 0.05, -16.0 if part == "chorus" else -20.0)
+            _add(out, note, at_s, score, 0.05, -17.5 if part == "chorus" else -21.0)
             for echo, pan in ((1, -0.7), (2, 0.7)):
-                _add(out, note, at_s + 0.75 * echo * score.beat_s, score, pan, -22.0 - 6.0 * echo)
+                _add(out, note, at_s + 0.75 * echo * score.beat_s, score, pan, -23.0 - 6.0 * echo)
             beat += beats
     return out
 
@@ -336,7 +337,7 @@ def _sung(hz: float, seconds: float, score: Score) -> Signal:
     t = _time(seconds + 0.1, score)
     vibrato = 0.004 * np.clip((t - 0.25) / 0.3, 0.0, 1.0) * np.sin(2 * np.pi * 5.3 * t) * hz / 5.3
     phase = 2 * np.pi * hz * t + vibrato
-    tone = np.sin(phase + (0.5 + 1.1 * np.exp(-t / 0.15)) * np.sin(2 * phase)) + 0.3 * np.sin(phase)
+    tone = np.sin(phase + (0.8 + 1.4 * np.exp(-t / 0.15)) * np.sin(2 * phase)) + 0.3 * np.sin(phase)
     return _eased(tone * np.exp(-t / 1.2), 0.015, score, end_s=0.12)
 
 
@@ -348,11 +349,12 @@ def _room(send: Signal, score: Score) -> Signal:
     n = scipy.fft.next_fast_len(send.shape[1] + len(t), real=True)
     wet = np.stack(
         [
-            scipy.fft.irfft(scipy.fft.rfft(s, n) * scipy.fft.rfft(a / np.sqrt((a**2).sum()), n), n)
+            scipy.fft.irfft(scipy.fft.rfft(s, n) * scipy.fft.rfft(a, n), n) / np.sqrt(a @ a)
             for s, a in zip(send, answers, strict=True)
         ]
     )
-    return wet[:, : send.shape[1]]
+    # The answer's energy is a sum over samples, of which a higher rate has more.
+    return np.asarray(wet[:, : send.shape[1]] * np.sqrt(44_100 / score.sample_rate_hz))
 
 
 # What instruments are made of.
@@ -400,19 +402,19 @@ def _noise(seconds: float, score: Score, *, low_hz: float, high_hz: float, strea
     lines = rng.normal(size=(len(inside), 2)) @ np.array([1.0, 1j])
     edges = 1.0 / np.sqrt((1.0 + (low_hz / np.maximum(inside, 1.0)) ** 6) * (1.0 + (inside / high_hz) ** 6))
     noise = scipy.fft.irfft(np.append(lines * edges, np.zeros(len(hz) - len(inside))), n)
-    return noise / np.sqrt(np.mean(noise**2))
+    return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 
 
 def _eased(note: Signal, start_s: float, score: Score, end_s: float = 0.02) -> Signal:
     """The note without clicks at its ends."""
     t = np.arange(len(note)) / score.sample_rate_hz
     ramp = np.clip(t / start_s, 0.0, 1.0) * np.clip((t[-1] - t) / end_s, 0.0, 1.0)
-    return note * (0.5 - 0.5 * np.cos(np.pi * ramp))
+    return np.asarray(note * (0.5 - 0.5 * np.cos(np.pi * ramp)))
 
 
 def _add(out: Signal, note: Signal, at_s: float, score: Score, pan: float, gain_db: float) -> None:
     """Mix a note, mono or stereo, into `out` at a time; pan -1 is left, +1 right, at equal power."""
-    start = samples_from_s(at_s, score.sample_rate_hz)
+    start = samples_from_s(np.round(at_s * GRID_HZ) / GRID_HZ, score.sample_rate_hz)
     angle = np.pi / 4 * (1.0 + pan)
     sides = np.array([[np.cos(angle)], [np.sin(angle)]]) * (np.sqrt(2.0) * gain_from_db(gain_db))
     room = max(0, min(note.shape[-1], out.shape[1] - start))
@@ -436,7 +438,7 @@ def shaped(samples: Signal, sample_rate_hz: int, curve: tuple[tuple[float, float
     hz = np.maximum(scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz), 1.0)
     points = np.array(curve)
     gain = gain_from_db(np.interp(np.log(hz), np.log(points[:, 0]), points[:, 1]))
-    return scipy.fft.irfft(scipy.fft.rfft(samples, n) * gain, n)[..., : samples.shape[-1]]
+    return np.asarray(scipy.fft.irfft(scipy.fft.rfft(samples, n) * gain, n)[..., : samples.shape[-1]])
 
 
 def _three_bands(samples: Signal, sample_rate_hz: int) -> list[Signal]:
@@ -459,7 +461,7 @@ def _compressed(band: Signal, sample_rate_hz: int, ratio: float = 2.2, knee_db: 
     over = np.clip(level_db - threshold_db + knee_db / 2, 0.0, None)
     reduction_db = (1.0 / ratio - 1.0) * np.where(over < knee_db, over**2 / (2 * knee_db), over - knee_db / 2)
     smooth_db = np.convolve(np.pad(reduction_db, 4, mode="edge"), np.hanning(11)[1:-1] / 5.0, mode="valid")
-    return band * gain_from_db(_between_frames(smooth_db, frame, band.shape[1]))
+    return np.asarray(band * gain_from_db(_between_frames(smooth_db, frame, band.shape[1])))
 
 
 def _limited(samples: Signal, sample_rate_hz: int, ceiling: float) -> Signal:
