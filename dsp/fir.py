@@ -17,7 +17,6 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
-from dsp.effect import empty_like
 
 Phase = Literal["minimum", "linear"]
 MagnitudeDb = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -70,6 +69,16 @@ def _truncated(response: NDArray[np.float64]) -> Fir:
     return Fir(centred[first:last].copy(), n // 2 - first)
 
 
+def zero_phase(magnitude: MagnitudeDb, sample_rate_hz: int, reach_s: float) -> Fir:
+    """The symmetric FIR of a linear magnitude (Hz in, gain out), cut smoothly `reach_s` to either side."""
+    reach = max(1, int(np.ceil(reach_s * sample_rate_hz)))
+    n = 1 << int(np.ceil(np.log2(4 * reach)))
+    hz = scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz)
+    response = np.roll(scipy.fft.irfft(magnitude(hz), n), reach)[: 2 * reach + 1]
+    fade = np.clip((reach - np.abs(np.arange(-reach, reach + 1))) / (0.2 * reach), 0.0, 1.0)
+    return Fir(response * (0.5 - 0.5 * np.cos(np.pi * fade)), reach)
+
+
 def response_db(fir: Fir, frequency_hz: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
     """Magnitude of the filter at the frequencies given, dB."""
     n = 1 << int(np.ceil(np.log2(max(len(fir.taps), sample_rate_hz))))
@@ -79,23 +88,24 @@ def response_db(fir: Fir, frequency_hz: NDArray[np.float64], sample_rate_hz: int
 
 
 class FirStream:
-    """A filter for each channel of one stream, by overlap-save.
+    """Filters over one stream, by overlap-save: one for each channel, or a bank of several for every channel.
 
-    Frames lie at fixed positions of the stream, so its samples do not depend on how it is cut into blocks.
+    A bank gives a leading axis: (bands, channels, samples). Frames lie at fixed positions of the stream, so its samples
+    do not depend on how it is cut into blocks.
     """
 
-    def __init__(self, firs: list[Fir]) -> None:
+    def __init__(self, firs: list[Fir], *, bank: bool = False) -> None:
         lead = max(f.lead_samples for f in firs)
         length = max(lead - f.lead_samples + len(f.taps) for f in firs)
         taps = np.zeros((len(firs), length))
         for row, f in zip(taps, firs, strict=True):
             start = lead - f.lead_samples
             row[start : start + len(f.taps)] = f.taps
+        self._taps = taps[:, None, None] if bank else taps[:, None]
         self._frame = max(4096, 1 << int(np.ceil(np.log2(3 * length))))
         self._history = length - 1
         self._hop = self._frame - self._history
-        self._lead = lead
-        self._taps = taps
+        self._lead = self._skip = lead  # output n needs input up to n + lead: the first outputs fall before the start
         self._spectrum: NDArray[np.complexfloating] | None = None
         self._pending: Samples | None = None
         self._taken = self._given = 0
@@ -107,8 +117,6 @@ class FirStream:
                 np.complex64 if block.dtype == np.float32 else np.complex128
             )
             self._pending = np.zeros((block.shape[0], self._history), dtype=block.dtype)
-            # Output n needs input up to n + lead: the first `lead` outputs fall before the start.
-            self._skip = self._lead
         self._taken += block.shape[1]
         return self._run(np.concatenate([self._pending, block], axis=1))
 
@@ -118,19 +126,18 @@ class FirStream:
             return None
         owed = self._taken - self._given
         zeros = np.zeros((self._pending.shape[0], self._lead + owed + self._hop), dtype=self._pending.dtype)
-        return self._run(np.concatenate([self._pending, zeros], axis=1))[:, :owed]
+        return self._run(np.concatenate([self._pending, zeros], axis=1))[..., :owed]
 
     def _run(self, samples: Samples) -> Samples:
-        frames = (samples.shape[1] - self._history) // self._hop
+        frames = max(0, (samples.shape[1] - self._history) // self._hop)
         used = frames * self._hop
         self._pending = samples[:, used:]
         if not frames:
-            return empty_like(samples)
-        windows = np.lib.stride_tricks.sliding_window_view(samples, self._frame, axis=1)[:, :: self._hop][:, :frames]
-        spectra = scipy.fft.rfft(windows, axis=-1)
-        spectra *= self._spectrum[:, None, :]  # type: ignore[index]
+            return np.empty((*self._taps.shape[:-3], samples.shape[0], 0), dtype=samples.dtype)
+        windows = np.lib.stride_tricks.sliding_window_view(samples, self._frame, axis=1)
+        spectra = scipy.fft.rfft(windows[:, :: self._hop][:, :frames], axis=-1) * self._spectrum
         out = scipy.fft.irfft(spectra, self._frame, axis=-1, overwrite_x=True)[..., self._history :]
-        ready = out.reshape(samples.shape[0], used)[:, self._skip :]
+        ready = out.reshape(*out.shape[:-2], used)[..., self._skip :]
         self._skip = max(0, self._skip - used)
-        self._given += ready.shape[1]
+        self._given += ready.shape[-1]
         return ready
