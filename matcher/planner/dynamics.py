@@ -19,10 +19,11 @@ from matcher.profile import Profile
 from matcher.reference import Reference
 
 LEVEL_S = 0.05
-DENSITY_SD_DB = 1.5
-"""How far mastering usually changes a band's spread, one standard deviation."""
-CONTENT_SD_DB = 1.2
-"""How far the spread of two pieces of one style differs without any mastering."""
+DENSITY_SD_DB = (2.4, 1.3, 1.9)
+"""How far mastering changes the spread of the low, mid and high band, one standard deviation."""
+MUSIC_SD_DB = (2.9, 0.6, 3.2)
+"""How far the spreads of two pieces of one style differ without any mastering."""
+LARGEST_DB = 4.0
 HEARD_DB = -55.0
 WORTH_DB = 0.3
 RATIO = 2.0
@@ -60,12 +61,12 @@ def spread_db(level_db: Array) -> float:
 def densities(target: Profile, reference: Reference, belief: float | None = None) -> list[BandDensity]:
     """How dense target and reference are per band, and what of the difference is believed."""
     doubt = 1.0 if belief is None else (1.0 - belief) / max(belief, 1e-6)
-    share = DENSITY_SD_DB**2 / (DENSITY_SD_DB**2 + doubt * CONTENT_SD_DB**2)
     found = []
-    for name in BANDS[:3]:
+    for name, mastering, music in zip(BANDS, DENSITY_SD_DB, MUSIC_SD_DB, strict=False):
+        share = mastering**2 / (mastering**2 + doubt * music**2)
         here = spread_db(levels_db(target, name))
         there = float(np.mean([spread_db(levels_db(p, name)) for p in reference.dynamics]))
-        found.append(BandDensity(name, here, there, share * (there - here)))
+        found.append(BandDensity(name, here, there, max(share * (there - here), -LARGEST_DB)))
     return found
 
 

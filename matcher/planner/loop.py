@@ -134,8 +134,7 @@ def _errors(goal: Goal, before: Profile, after: Profile, believed: Estimate) -> 
     """What is missing of the wanted tone and width on the sections, dB per third octave; 0 where nothing is heard."""
     heard = believed.heard
     made = tone.levels_db(after) - tone.levels_db(before)
-    tone_error = np.where(heard, goal.tone_db - made, 0.0)
-    tone_error[heard] -= tone_error[heard].mean() if heard.any() else 0.0
+    tone_error = tone.smoothed(goal.tone_db - made, heard)
     if not width.has_side(before) or not width.has_side(after):
         return tone_error, np.zeros_like(tone_error)
     wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]

@@ -43,6 +43,16 @@ def smooth_estimate(difference_db: Array, heard: np.ndarray, belief: float | Non
     return replace(found, mean_db=np.clip(found.mean_db, -LARGEST_DB, LARGEST_DB))
 
 
+def smoothed(error_db: Array, heard: np.ndarray) -> Array:
+    """The part of a deviation that an equalizer of mastering's kind would correct, its level taken out."""
+    if not heard.any():
+        return np.zeros_like(error_db)
+    centred = np.where(heard, error_db - error_db[heard].mean(), 0.0)
+    prior, seen = mastering_prior(), np.flatnonzero(heard)
+    inside = prior[np.ix_(seen, seen)] + np.eye(len(seen))
+    return prior[:, seen] @ np.linalg.solve(inside, centred[seen])
+
+
 @functools.cache
 def mastering_prior() -> Array:
     """Covariance of what mastering does to third octaves, dB².
