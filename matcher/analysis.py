@@ -7,13 +7,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from dsp.meters.loudness import LoudnessMeter
-from dsp.meters.true_peak import TruePeakMeter
 
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
 from dsp.meters.dynamics import DynamicsMeter
+from dsp.meters.loudness import LoudnessMeter
 from dsp.meters.spectrum import BandMeter, LongSpectrum
+from dsp.meters.true_peak import TruePeakMeter
 from dsp.units import FLOOR_DB, db_from_power
 from matcher import cache
 from matcher.io import AudioSource, open_audio
@@ -25,6 +25,12 @@ Progress = Callable[[float], None]
 BLOCK_SAMPLES = 65_536
 LOWEST_LUFS = -70.0
 """The absolute gate of BS.1770: what never rises above it counts as silence."""
+
+
+def opened(source: Source) -> contextlib.AbstractContextManager[AudioSource]:
+    """`source` open for a `with`; one that the caller has opened stays open behind it."""
+    audio = open_audio(source)
+    return contextlib.nullcontext(audio) if audio is source else audio
 
 
 class ProfileBuilder:
@@ -43,7 +49,7 @@ class ProfileBuilder:
         """Add (channels, n) samples."""
         self.length_samples += block.shape[1]
         for meter in (self._loudness, self._true_peak, self._dynamics, self._bands, self._spectrum):
-            meter.update(block)  # type: ignore[attr-defined]
+            meter.update(block)
 
     def result(self, name: str, content_hash: str) -> Profile:
         """The profile of all that came; ends the stream."""
@@ -73,8 +79,7 @@ def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None
     A file's profile is kept by content hash and taken from there the next time. progress: called with the share
     done, 0 to 1. Raises FileError, AudioError, and UnfitError where there is nothing to match in.
     """
-    audio = open_audio(source)
-    with contextlib.nullcontext(audio) if audio is source else audio:
+    with opened(source) as audio:
         name = audio.name if audio.path is None else audio.path.name
         identity = audio.content_hash()
         use_cache = use_cache and audio.path is not None

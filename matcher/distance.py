@@ -67,7 +67,8 @@ def gap(track: Profile, reference: Reference) -> Gap:
 
 def tone_distance_db(track: Profile, reference: Reference, channel: str = "mid") -> float:
     """RMS difference of third octaves at equal loudness where both tracks have signal, 40 Hz to 16 kHz."""
-    if channel == "side" and any(p.spectrum.side.sum() <= 1e-6 * p.spectrum.mid.sum() for p in (track, *reference.tone)):
+    everyone = (track, *reference.tone)
+    if channel == "side" and any(p.spectrum.side.sum() <= 1e-6 * p.spectrum.mid.sum() for p in everyone):
         return 0.0
     there = np.mean([p.third_octaves_db(channel) - p.integrated_lufs for p in reference.tone], axis=0)
     here = track.third_octaves_db(channel) - track.integrated_lufs

@@ -11,9 +11,9 @@ import msgspec
 from dsp.audio import Audio
 from dsp.effects.gain import Gain
 from matcher.aims import Aims
-from matcher.analysis import Source, analyze, check_fit
+from matcher.analysis import Source, analyze, check_fit, opened
 from matcher.distance import gap
-from matcher.io import check_output, default_output, open_audio, output_format
+from matcher.io import check_output, default_output, output_format
 from matcher.planner.loop import make_plan
 from matcher.plans import Plan
 from matcher.profile import Profile
@@ -110,7 +110,7 @@ def _refuse_early(
     target: Source, reference: Source | Reference, output: Path, force: bool, bit_depth: int | None
 ) -> None:
     """Everything that can be refused before any work begins."""
-    with open_audio(target) as audio:
+    with opened(target) as audio:
         format = output_format(audio, output, bit_depth)
         inputs = [audio.path] if audio.path is not None else []
         if isinstance(reference, str | Path):
@@ -119,7 +119,8 @@ def _refuse_early(
             output, inputs=inputs, force=force, needed_bytes=format.size_bytes(audio.length_samples, audio.channels)
         )
     if not isinstance(reference, Reference):
-        open_audio(reference).close()
+        with opened(reference):
+            pass
 
 
 def _measured(
@@ -146,7 +147,7 @@ def _measured(
 
 
 def _planned(target: Source, before: Profile, goal: Reference, aims: Aims, stages: Stages | None) -> Plan:
-    with open_audio(target) as audio:
+    with opened(target) as audio:
         return make_plan(audio, before, goal, aims, None if stages is None else lambda done: stages("plan", done))
 
 
@@ -169,6 +170,6 @@ def _warnings(*sources: Source | Reference) -> tuple[str, ...]:
     found: list[str] = []
     for source in sources:
         if isinstance(source, str | Path):
-            with open_audio(source) as audio:
+            with opened(source) as audio:
                 found += audio.warnings
     return tuple(found)

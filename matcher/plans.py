@@ -93,7 +93,7 @@ class Plan(Bounded, frozen=True, kw_only=True):
             raise PlanError(f"version: {version!r} is not a whole number from 1 to {PLAN_VERSION}")
         if version > PLAN_VERSION:
             made_by = data.get("made_by", "a newer program")
-            raise PlanError(f"version: {version} is newer than {PLAN_VERSION}, the newest read here (made by {made_by})")
+            raise PlanError(f"version: {version} is newer than {PLAN_VERSION}, which is read here (made by {made_by})")
         try:
             return msgspec.convert({**data, "steps": _with_settings(data.get("steps", []))}, cls)
         except (msgspec.ValidationError, SettingsError) as error:

@@ -90,57 +90,11 @@ class Sketch:
 
 
 @dataclass(frozen=True, eq=False)
-class Profile:
-    """What was measured of one track. Levels are of the file as it is; nothing is normalised."""
+class Balance:
+    """Loudness and mean spectrum: all that tone and width need."""
 
-    name: str
-    content_hash: str
-    sample_rate_hz: int
-    channels: int
-    length_samples: int
     integrated_lufs: float
-    range_lu: float
-    max_momentary_lufs: float
-    max_short_term_lufs: float
-    true_peak_dbtp: float
-    sample_peak_dbfs: float
-    segment_power: NDArray[np.float32]
-    """K-weighted power of every 10 ms, summed over channels, shape (segments,)."""
     spectrum: Spectrum
-    sketch: Sketch
-
-    @property
-    def duration_s(self) -> float:
-        """How long the track plays."""
-        return self.length_samples / self.sample_rate_hz
-
-    @property
-    def plr_db(self) -> float:
-        """Peak to loudness ratio: true peak minus integrated loudness."""
-        return self.true_peak_dbtp - self.integrated_lufs
-
-    @cached_property
-    def psr_db(self) -> float:
-        """Median over the louder half of the track of the peak in 3 s minus their short-term loudness."""
-        from dsp.meters.loudness import short_term_lufs
-
-        loud = short_term_lufs(np.asarray(self.segment_power, dtype=np.float64), hop_ms=100)
-        if not len(loud):
-            return self.plr_db
-        peaks = self.sketch.peak_db("whole")
-        highest = np.array([peaks[10 * i : 10 * i + 300].max(initial=-120.0) for i in range(len(loud))])
-        upper = loud >= np.median(loud[loud > -70.0]) if (loud > -70.0).any() else loud > -np.inf
-        return float(np.median((highest - loud)[upper]))
-
-    @cached_property
-    def crest_db(self) -> float:
-        """Median crest factor of the louder half of all 0.4 s blocks: peak minus RMS over both channels."""
-        power = 10.0 ** (self.sketch.power_db("whole") / 10.0)
-        peak = self.sketch.peak_db("whole")
-        blocks = max(len(power) // 40, 1)
-        rms = db_from_power(power[: blocks * 40].reshape(blocks, -1).mean(axis=1))
-        crest = peak[: blocks * 40].reshape(blocks, -1).max(axis=1) - rms
-        return float(np.median(crest[rms >= np.median(rms)]))
 
     def third_octaves_db(self, channel: str = "mid") -> NDArray[np.float64]:
         """Level of the mid or side per third octave of `THIRD_OCTAVES_HZ`, dBFS (power)."""
@@ -182,7 +136,7 @@ class Profile:
     @cached_property
     def bandwidth_hz(self) -> float:
         """Where the music ends at the top: the frequency of a cliff in the spectrum, or the Nyquist frequency."""
-        nyquist = self.sample_rate_hz / 2
+        nyquist = float(self.spectrum.frequency_hz[-1])
         edges = np.geomspace(2000.0, nyquist, int(24 * np.log2(nyquist / 2000.0)) + 2)
         level = db_from_power(self.spectrum.in_bands(self.spectrum.mid + self.spectrum.side, edges) / np.diff(edges))
         # What lies above a cliff stays 25 dB below what lies a third of an octave under it.
@@ -190,6 +144,58 @@ class Profile:
         drop = level[:-8] - above[8:]
         steep = np.flatnonzero(drop > 25.0)
         return float(edges[steep[0] + 4]) if len(steep) else nyquist
+
+
+@dataclass(frozen=True, eq=False)
+class Profile(Balance):
+    """What was measured of one track. Levels are of the file as it is; nothing is normalised."""
+
+    name: str
+    content_hash: str
+    sample_rate_hz: int
+    channels: int
+    length_samples: int
+    range_lu: float
+    max_momentary_lufs: float
+    max_short_term_lufs: float
+    true_peak_dbtp: float
+    sample_peak_dbfs: float
+    segment_power: NDArray[np.float32]
+    """K-weighted power of every 10 ms, summed over channels, shape (segments,)."""
+    sketch: Sketch
+
+    @property
+    def duration_s(self) -> float:
+        """How long the track plays."""
+        return self.length_samples / self.sample_rate_hz
+
+    @property
+    def plr_db(self) -> float:
+        """Peak to loudness ratio: true peak minus integrated loudness."""
+        return self.true_peak_dbtp - self.integrated_lufs
+
+    @cached_property
+    def psr_db(self) -> float:
+        """Median over the louder half of the track of the peak in 3 s minus their short-term loudness."""
+        from dsp.meters.loudness import short_term_lufs
+
+        loud = short_term_lufs(np.asarray(self.segment_power, dtype=np.float64), hop_ms=100)
+        if not len(loud):
+            return self.plr_db
+        peaks = self.sketch.peak_db("whole")
+        highest = np.array([peaks[10 * i : 10 * i + 300].max(initial=-120.0) for i in range(len(loud))])
+        upper = loud >= np.median(loud[loud > -70.0]) if (loud > -70.0).any() else loud > -np.inf
+        return float(np.median((highest - loud)[upper]))
+
+    @cached_property
+    def crest_db(self) -> float:
+        """Median crest factor of the louder half of all 0.4 s blocks: peak minus RMS over both channels."""
+        power = 10.0 ** (self.sketch.power_db("whole") / 10.0)
+        peak = self.sketch.peak_db("whole")
+        blocks = max(len(power) // 40, 1)
+        rms = db_from_power(power[: blocks * 40].reshape(blocks, -1).mean(axis=1))
+        crest = peak[: blocks * 40].reshape(blocks, -1).max(axis=1) - rms
+        return float(np.median(crest[rms >= np.median(rms)]))
 
     @property
     def bands_hz(self) -> NDArray[np.float64]:

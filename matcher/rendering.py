@@ -15,14 +15,13 @@ from dsp.audio import Audio, Samples
 from dsp.chain import BLOCK_SAMPLES, Chain
 from dsp.effect import Processor
 from dsp.effects.dither import Dither
-from matcher.analysis import ProfileBuilder, Progress, Source
+from matcher.analysis import ProfileBuilder, Progress, Source, opened
 from matcher.io import (
     AudioSource,
     AudioWriter,
     OutputFormat,
     audio_hash,
     check_output,
-    open_audio,
     output_format,
     resampled_blocks,
     resampled_length_samples,
@@ -63,7 +62,7 @@ def render(
     bit_depth: 16, 24 or 32 (float); the source's own where None. sample_rate_hz: of the result; the source's own where
     None. The samples do not depend on `threads` or `block_samples`. Raises FileError, AudioError, PlanError.
     """
-    with open_audio(source) as audio:
+    with opened(source) as audio:
         stream = Stream(audio, sample_rate_hz or audio.sample_rate_hz, threads, block_samples, progress)
         if output is None:
             return _into_memory(stream, plan.chain)

@@ -103,7 +103,7 @@ class Report:
         table.add_row("tone distance", f"{near[0]:.1f}", f"{near[1]:.1f}", "0.0", "dB RMS")
         console.print(table)
         for number, step in enumerate(self.plan.steps, 1):
-            console.print(f"{number}. [bold]{type(step.settings).title or step.settings}[/bold]  ", step.because, sep="")
+            console.print(f"{number}. [bold]{type(step.settings).title}[/bold]  ", step.because, sep="")
         for remark in (*self.plan.remarks, *self.warnings):
             console.print(f"note: {remark}", markup=False)
         console.print(self.verdict(), markup=False)

@@ -40,7 +40,7 @@ class Segments:
         self._parts.append((first + np.searchsorted(edges, starts, side="right") - 1, maxima, sums))
 
     def result(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(maxima, means) per segment, shape (values, segments); an incomplete last one only where it is the only one."""
+        """(maxima, means) per segment, (values, segments) each; an incomplete last one only where it is alone."""
         index = np.concatenate([part[0] for part in self._parts])
         count = int(index[-1]) + 1
         edges = self.boundaries(count + 1)

@@ -8,7 +8,7 @@ import shutil
 import stat
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dsp.errors import FileError
 from matcher.io.naming import PathLike, reason, shown
@@ -36,9 +36,11 @@ class OutputFormat(NamedTuple):
         return "FLOAT" if self.is_float else f"PCM_{self.bit_depth}"
 
     @property
-    def dither_bits(self) -> int | None:
+    def dither_bits(self) -> Literal[16, 24] | None:
         """What to set `Dither.bit_depth` to: 16 or 24; None where the steps are finer than the engine's noise."""
-        return None if self.is_float or self.bit_depth > 24 else self.bit_depth
+        if self.is_float:
+            return None
+        return 16 if self.bit_depth == 16 else 24 if self.bit_depth == 24 else None
 
     def size_bytes(self, length_samples: int, channels: int) -> int:
         """The most that a file of this length can take."""

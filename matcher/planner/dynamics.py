@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
 
+from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
 from dsp.effects.eq import Eq
 from dsp.meters.dynamics import BANDS, CROSSOVERS_HZ, SEGMENT_S
 from dsp.units import db_from_power

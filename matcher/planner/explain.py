@@ -59,7 +59,8 @@ def loudness(target: Profile, reference: Reference, aims: Aims, goal_lufs: float
 def limiter(target: Profile, aims: Aims, reduction_p95_db: float, *, alone: bool) -> str:
     """Why the limiter is there and what it costs."""
     if alone:
-        return f"The target's true peak of {target.true_peak_dbtp:+.2f} dBTP is above the ceiling of {aims.ceiling_dbtp:g}."
+        peak = f"{target.true_peak_dbtp:+.2f} dBTP"
+        return f"The target's true peak of {peak} is above the ceiling of {aims.ceiling_dbtp:g}."
     return (
         f"No true peak above {aims.ceiling_dbtp:g} dBTP. It reduces by less than {reduction_p95_db:.1f} dB"
         " for 95 % of the time."

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from dsp.effects.compressor import Compressor
-from dsp.effects.limiter import Limiter
 
 from dsp.chain import Chain
 from dsp.effect import Settings
-from dsp.effects.eq import Eq
+from dsp.effects.compressor import Compressor
+from dsp.effects.eq import Band, Eq
 from dsp.effects.gain import Gain
+from dsp.effects.limiter import Limiter
 from dsp.effects.width import Width
 from matcher.aims import Aims
 from matcher.analysis import Progress
@@ -21,7 +21,7 @@ from matcher.planner import dynamics, explain, tone, width
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.sections import Trial, pick, try_chain
 from matcher.plans import Plan, Step, Track
-from matcher.profile import THIRD_OCTAVES_HZ, Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
 ROUNDS = 5
@@ -107,17 +107,17 @@ def _search(
     if quiet and abs(move) < WORTH_DB / 2 and target.true_peak_dbtp <= aims.ceiling_dbtp:
         return Outcome(eq, sides, squash, 0.0, 0.0, "")
     sections = pick(target, audio)
-    before = try_chain(Chain(), sections, audio.sample_rate_hz).profile
+    before = try_chain(Chain(), sections, audio.sample_rate_hz).balance
     gain_db, curve, side_curve, held_back, reduction = move, goal.tone_db, goal.side_db, "", 0.0
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
         chain = Chain((eq, sides, squash, Gain(gain_db=_bounded(gain_db)), *_limiter(aims)))
         trial = try_chain(chain, sections, audio.sample_rate_hz)
-        reduction = _reduction_p95(trial)
-        gained = trial.profile.integrated_lufs - before.integrated_lufs
+        reduction = trial.reduction_p95_db
+        gained = trial.balance.integrated_lufs - before.integrated_lufs
         step, held_back = _gain_step(aims, trial, move - gained, reduction)
         last = turn >= ROUNDS - 2
-        tone_error, side_error = _errors(goal, before, trial.profile, believed)
+        tone_error, side_error = _errors(goal, before, trial.balance, believed)
         if not last and not eq.is_neutral() and np.abs(tone_error).max() > WORTH_DB:
             curve = np.clip(curve + tone_error, -tone.LARGEST_DB, tone.LARGEST_DB)
             eq = _eq(curve, believed, target)
@@ -130,7 +130,7 @@ def _search(
     return Outcome(eq, sides, squash, _bounded(gain_db), reduction, held_back)
 
 
-def _errors(goal: Goal, before: Profile, after: Profile, believed: Estimate) -> tuple[Array, Array]:
+def _errors(goal: Goal, before: Balance, after: Balance, believed: Estimate) -> tuple[Array, Array]:
     """What is missing of the wanted tone and width on the sections, dB per third octave; 0 where nothing is heard."""
     heard = believed.heard
     made = tone.levels_db(after) - tone.levels_db(before)
@@ -154,7 +154,7 @@ def _bounded(gain_db: float) -> float:
 def _gain_step(aims: Aims, trial: Trial, missing_lu: float, reduction_db: float) -> tuple[float, str]:
     """The next change of gain, and what holds it back."""
     if not aims.limiter:
-        room = aims.ceiling_dbtp - trial.profile.true_peak_dbtp
+        room = aims.ceiling_dbtp - trial.true_peak_dbtp
         return (room, "ceiling") if missing_lu > room else (missing_lu, "")
     room = aims.max_limiting_db - reduction_db
     if missing_lu > 0.0 and room < 0.5 and missing_lu > room:
@@ -200,11 +200,6 @@ def _track(profile: Profile) -> Track:
     )
 
 
-def _reduction_p95(trial: Trial) -> float:
-    parts = [m["limiter"]["reduction_db"] for m in trial.measured if "limiter" in m]  # type: ignore[index]
-    return float(np.percentile(np.concatenate(parts), 95)) if parts else 0.0
-
-
 def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
     if np.abs(curve_db[believed.heard]).max(initial=0.0) < WORTH_DB:
         return Eq()
@@ -215,7 +210,7 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
     return Eq(bands=tuple(_rounded(b) for b in bands))
 
 
-def _rounded(band: tone.Band) -> tone.Band:
+def _rounded(band: Band) -> Band:
     return msgspec.structs.replace(
         band, frequency_hz=round(band.frequency_hz, 2), gain_db=round(band.gain_db, 4), q=round(band.q, 4)
     )

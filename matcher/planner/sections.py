@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from dsp.meters.loudness import short_term_lufs
+from numpy.typing import NDArray
 
 from dsp.audio import Samples
 from dsp.chain import Chain
 from dsp.effect import Processor
-from matcher.analysis import ProfileBuilder
+from dsp.meters.loudness import LoudnessMeter, short_term_lufs
+from dsp.meters.spectrum import LongSpectrum
+from dsp.meters.true_peak import TruePeakMeter
 from matcher.io import AudioSource
-from matcher.profile import Profile
+from matcher.profile import Balance, Profile
 
 SECTION_S = 5.0
 COUNT = 8
@@ -53,22 +55,35 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a chain did to the sections: their joint profile, and what the effects measured of themselves."""
+    """What a chain did to the sections, measured as one track."""
 
-    profile: Profile
-    measured: list[dict[str, object]]
+    balance: Balance
+    true_peak_dbtp: float
+    reduction_db: NDArray[np.float32]
+    """The limiter's, every 10 ms; empty without one."""
+
+    @property
+    def reduction_p95_db(self) -> float:
+        """What the reduction stays below for 95 % of the time."""
+        return float(np.percentile(self.reduction_db, 95)) if len(self.reduction_db) else 0.0
 
 
 def try_chain(chain: Chain, sections: list[Section], sample_rate_hz: int) -> Trial:
     """Render every section through the chain and measure them as one track."""
     channels = sections[0].samples.shape[0]
-    builder = ProfileBuilder(sample_rate_hz, channels)
-    measured = []
+    loudness, spectrum = LoudnessMeter(sample_rate_hz, channels), LongSpectrum(sample_rate_hz)
+    true_peak = TruePeakMeter(sample_rate_hz, channels)
+    reductions = [np.zeros(0, dtype=np.float32)]
     for section in sections:
         run = chain.processor(sample_rate_hz, channels)
-        builder.update(_whole(run, section.samples)[:, section.run_in :])
-        measured.append(run.measured())
-    return Trial(builder.result("sections", ""), measured)
+        made = _whole(run, section.samples)[:, section.run_in :]
+        for meter in (loudness, spectrum, true_peak):
+            meter.update(made)
+        limited = run.measured().get("limiter")
+        if limited is not None:
+            reductions.append(limited["reduction_db"][section.run_in * 100 // sample_rate_hz :])
+    balance = Balance(loudness.result().integrated_lufs, spectrum.result())
+    return Trial(balance, true_peak.result().peak_dbtp, np.concatenate(reductions))
 
 
 def _whole(run: Processor, samples: Samples) -> Samples:

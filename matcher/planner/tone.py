@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from dsp.effects.eq import Band, band_db, prototype_db
+from dsp.effects.eq import Band, Shape, band_db, prototype_db
 from matcher.planner.gaussian import Array, Estimate, believed, kernel
-from matcher.profile import THIRD_OCTAVES_HZ, Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
 LOWEST_HEARD_DB = -60.0
@@ -20,7 +20,7 @@ GOOD_ENOUGH_DB = 0.1
 """RMS error at which no further band is added."""
 
 
-def levels_db(profile: Profile, channel: str = "mid") -> Array:
+def levels_db(profile: Balance, channel: str = "mid") -> Array:
     """Third-octave levels at 0 LUFS."""
     return profile.third_octaves_db(channel) - profile.integrated_lufs
 
@@ -62,12 +62,13 @@ def mastering_prior() -> Array:
     """
     places = 24
     total = np.full((len(THIRD_OCTAVES_HZ), len(THIRD_OCTAVES_HZ)), 0.5**2)
-    for shape, low_hz, high_hz, sd_db, qs in (
+    kinds: tuple[tuple[Shape, float, float, float, tuple[float, ...]], ...] = (
         ("low_shelf", 60.0, 220.0, 3.2, (0.5, 0.7, 0.9)),
         ("peak", 150.0, 650.0, 2.2, (0.5, 0.9, 1.5)),
         ("peak", 650.0, 5000.0, 2.4, (0.5, 0.9, 1.5)),
         ("high_shelf", 4000.0, 12_000.0, 3.5, (0.5, 0.7, 0.9)),
-    ):
+    )
+    for shape, low_hz, high_hz, sd_db, qs in kinds:
         curves = np.array([
             prototype_db(shape, THIRD_OCTAVES_HZ, hz, sd_db, q)
             for hz in np.geomspace(low_hz, high_hz, places)
@@ -134,6 +135,7 @@ def _refine(bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz
         # A slight pull towards small gains keeps two bands from fighting each other.
         return np.concatenate([root * (total - curve_db), 0.02 * values[1::3]])
 
+    improved = False
     damping, parts = 1.0, responses(x)
     current = residual(x, parts.sum(axis=0))
     for _ in range(20):
@@ -152,7 +154,7 @@ def _refine(bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz
             value = residual(trial, trial_parts.sum(axis=0))
             if value @ value < current @ current:
                 gained = 1.0 - (value @ value) / (current @ current)
-                x, current, parts, damping, improved = trial, value, trial_parts, damping * 0.3, gained > 1e-3
+                x, current, parts, damping, improved = trial, value, trial_parts, damping * 0.3, bool(gained > 1e-3)
                 break
             damping *= 4.0
         if not improved:

@@ -10,7 +10,7 @@ from dsp.curves import Point
 from dsp.effects.width import Width
 from dsp.units import db_from_power
 from matcher.planner.gaussian import Array, Estimate, believed, kernel, log_evidence
-from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Profile
+from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
 NEAR_MONO_DB = -50.0
@@ -29,13 +29,13 @@ class WidthEstimate:
     focus_below_hz: float
 
 
-def has_side(profile: Profile) -> bool:
+def has_side(profile: Balance) -> bool:
     """Whether a track has a side signal worth the name."""
     side, mid = db_from_power(profile.spectrum.side.sum()), db_from_power(profile.spectrum.mid.sum())
-    return profile.channels > 1 and bool(side > mid + NEAR_MONO_DB)
+    return bool(side > mid + NEAR_MONO_DB)
 
 
-def side_heard(profile: Profile) -> np.ndarray:
+def side_heard(profile: Balance) -> np.ndarray:
     """Third octaves in which the side is music."""
     side, mid = profile.third_octaves_db("side"), profile.third_octaves_db("mid")
     whole = db_from_power(profile.spectrum.mid.sum() + profile.spectrum.side.sum())
