@@ -102,8 +102,43 @@ class Report:
         near = (self.gap_before.tone_db, self.gap_after.tone_db)
         table.add_row("tone distance", f"{near[0]:.1f}", f"{near[1]:.1f}", "0.0", "dB RMS")
         console.print(table)
-        for number, step in enumerate(self.plan.steps, 1):
-            console.print(f"{number}. [bold]{type(step.settings).title}[/bold]  ", step.because, sep="")
-        for remark in (*self.plan.remarks, *self.warnings):
-            console.print(f"note: {remark}", markup=False)
+        print_plan(self.plan, console)
+        for warning in self.warnings:
+            console.print(f"note: {warning}", markup=False)
         console.print(self.verdict(), markup=False)
+
+
+def print_plan(plan: Plan, console: Console) -> None:
+    """Each step with its reason, and what was left alone."""
+    for number, step in enumerate(plan.steps, 1):
+        console.print(f"{number}. [bold]{type(step.settings).title}[/bold]: ", end="")
+        console.print(step.because, markup=False)
+    for remark in plan.remarks:
+        console.print(f"note: {remark}", markup=False)
+
+
+def print_profiles(profiles: list[Profile], console: Console) -> None:
+    """One line of figures for each track."""
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("")
+    columns = ("length", "rate", "LUFS", "LRA", "dBTP", "PLR", "crest", "tilt", "width", "corr.")
+    for heading in columns:
+        table.add_column(heading, justify="right")
+    for p in profiles:
+        minutes, seconds = divmod(round(p.duration_s), 60)
+        table.add_row(
+            p.name,
+            f"{minutes}:{seconds:02d}",
+            f"{p.sample_rate_hz / 1000:g} kHz",
+            f"{p.integrated_lufs:.1f}",
+            f"{p.range_lu:.1f}",
+            f"{p.true_peak_dbtp:.1f}",
+            f"{p.plr_db:.1f}",
+            f"{p.crest_db:.1f}",
+            f"{p.tilt_db_oct:.1f}",
+            f"{p.overall_width_db:.1f}" if p.channels > 1 else "mono",
+            f"{p.correlation:.2f}",
+        )
+    console.print(table)

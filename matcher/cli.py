@@ -1,0 +1,394 @@
+"""The command line: parse, one library call, print. Everything heavy is imported when it is needed."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from matcher.aims import Aims
+    from matcher.plans import Plan
+    from matcher.rendering import Rendered
+
+DONE, UNEXPECTED, USAGE, UNREADABLE, REFUSED, DISAGREED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
+DIMENSIONS = ("eq", "width", "dynamics", "loudness")
+EPILOG = """\b
+Exit codes:
+  0  done
+  1  unexpected error
+  2  wrong usage
+  3  a file that cannot be read or written, or sound that cannot be matched
+  4  a plan or a setting refused
+  5  --verify: an independent meter disagreed
+  130  interrupted; nothing was written"""
+
+
+class MainFirst(click.Group):
+    """A group whose first argument may be left out: what is no command's name is the main job's target."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+            args = ["master", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        formatter.write_usage("match", "TARGET REFERENCE [OPTIONS]")
+        formatter.write_usage("match", "COMMAND ...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        main = self.commands["master"]
+        records = [r for p in main.get_params(ctx) if (r := p.get_help_record(ctx)) is not None]
+        with formatter.section("Options"):
+            formatter.write_dl([*records, ("--version", "Show the version and exit.")])
+        self.format_commands(ctx, formatter)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [name for name in self.commands if name != "master"]
+
+
+def main() -> None:
+    """Entry point of `match`: runs the command and turns every deliberate error into one line and an exit code."""
+    try:
+        code = cli.main(standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else DONE)
+    except click.exceptions.Abort:
+        _say("interrupted, nothing was written")
+        sys.exit(INTERRUPTED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        _say("interrupted, nothing was written")
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output has gone; there is nobody left to tell.
+        sys.stderr.close()
+        sys.exit(UNEXPECTED)
+    except Exception as error:
+        sys.exit(_refusal(error))
+
+
+def _refusal(error: Exception) -> int:
+    """Print a deliberate error on one line; anything else is a fault of ours and is shown in full."""
+    from dsp.errors import MatchError, PlanError, SettingsError
+
+    if not isinstance(error, MatchError):
+        raise error
+    _say(str(error))
+    if type(error).__name__ == "DisagreementError":
+        return DISAGREED
+    return REFUSED if isinstance(error, PlanError | SettingsError) else UNREADABLE
+
+
+def _say(line: str) -> None:
+    click.echo(f"match: {' '.join(line.split())}", err=True)
+
+
+def _belief(ctx: click.Context, param: click.Parameter, value: str) -> float | None:
+    if value == "auto":
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0.0 <= number <= 1.0:
+        raise click.BadParameter(f"{value!r} is neither auto nor a number from 0 to 1")
+    return number
+
+
+def _only(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in value.split(",")) if value else DIMENSIONS
+    for name in names:
+        if name not in DIMENSIONS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(DIMENSIONS)}")
+    return names
+
+
+SHARE = click.FloatRange(0.0, 1.0)
+AIMS = (
+    click.option("--ceiling", type=click.FloatRange(-30.0, 0.0), default=-1.0, show_default=True, metavar="DBTP",
+                 help="No true peak above this."),
+    click.option("--loudness", type=click.FloatRange(-60.0, 0.0), default=None, metavar="LUFS",
+                 help="Integrated loudness to reach, instead of the reference's."),
+    click.option("--max-limiting", type=click.FloatRange(0.0, 24.0), default=8.0, show_default=True, metavar="DB",
+                 help="The limiter takes less than this for 95 % of the time; loudness is given up for it."),
+    click.option("--amount", type=SHARE, default=1.0, show_default=True, help="How much of the planned move is made."),
+    click.option("--eq", type=SHARE, default=1.0, help="The same for tone alone."),
+    click.option("--width", type=SHARE, default=1.0, help="The same for stereo width alone."),
+    click.option("--dynamics", type=SHARE, default=1.0, help="The same for compression alone."),
+    click.option("--belief", callback=_belief, default="auto", show_default=True, metavar="auto|0..1",
+                 help="How much of a difference is taken for mastering, not for music; 1 matches everything."),
+    click.option("--only", callback=_only, default=None, metavar="NAMES",
+                 help="Nothing but these: eq, width, dynamics, loudness, with commas."),
+    click.option("--no-limiter", is_flag=True, help="No limiter: loudness ends where the peaks meet the ceiling."),
+    click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before."),
+)  # fmt: skip
+WRITING = (
+    click.option("--force", is_flag=True, help="Replace an output that exists."),
+    click.option("--bit-depth", type=click.Choice(["16", "24", "32"]), default=None,
+                 help="16 and 24 are integers, 32 is floating point; the target's own by default."),
+    click.option("--sample-rate", type=click.IntRange(8000, 384_000), default=None, metavar="HZ",
+                 help="Rate of the result; the target's own by default."),
+    click.option("--verify", is_flag=True, help="Read the file again with independent meters; disagreement is an error."),
+    click.option("--threads", type=click.IntRange(1, 2), default=2, show_default=True, help="Changes no sample."),
+    click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output."),
+    click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+)  # fmt: skip
+PATH = click.Path(path_type=Path)
+
+
+def with_options(*groups: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Several groups of options at once, in the order given."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed([option for group in groups for option in group]):
+            function = option(function)
+        return function
+
+    return decorate
+
+
+def _aims(options: dict[str, Any]) -> Aims:
+    """The aims options taken out of `options`."""
+    from matcher.aims import Aims
+
+    only = options.pop("only")
+    shares = {name: options.pop(name) for name in ("eq", "width", "dynamics")} | {"loudness": 1.0}
+    return Aims(
+        ceiling_dbtp=options.pop("ceiling"),
+        loudness_lufs=options.pop("loudness"),
+        max_limiting_db=options.pop("max_limiting"),
+        amount=options.pop("amount"),
+        belief=options.pop("belief"),
+        limiter=not options.pop("no_limiter"),
+        **{name: share if name in only else 0.0 for name, share in shares.items()},
+    )
+
+
+@contextmanager
+def _progress(shown: bool) -> Iterator[Callable[[str, float], None] | None]:
+    """A bar on stderr for what takes longer than a second; none where stderr is no terminal."""
+    if not shown or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
+    bar = Progress(TextColumn("{task.description:8}"), BarColumn(), TaskProgressColumn(),
+                   console=Console(stderr=True), transient=True)  # fmt: skip
+    tasks: dict[str, Any] = {}
+    started = time.monotonic()
+
+    def stages(name: str, done: float) -> None:
+        if name not in tasks:
+            tasks[name] = bar.add_task(name, total=1.0)
+        bar.update(tasks[name], completed=done)
+        if not bar.live.is_started and time.monotonic() - started > 1.0:
+            bar.start()
+
+    try:
+        yield stages
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+@click.group(cls=MainFirst, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="match-master", prog_name="match")
+def cli() -> None:
+    """Turn a finished mix into a master that belongs beside a reference.
+
+    TARGET is the mix, REFERENCE the record it shall stand beside. The master is written to NAME-mastered.wav beside the
+    target, or to --output.
+    """
+
+
+@cli.command(epilog=EPILOG)
+@click.argument("target", type=PATH)
+@click.argument("reference", type=PATH)
+@click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
+@click.option("--plan", "plan_path", type=PATH, default=None, help="Also write the plan, as JSON that can be edited.")
+@with_options(AIMS, WRITING)
+def master(target: Path, reference: Path, output: Path | None, plan_path: Path | None, **options: Any) -> None:
+    """Master TARGET to belong beside REFERENCE (the default command)."""
+    from matcher import match
+
+    aims = _aims(options)
+    if plan_path is not None:
+        _check_text(plan_path, options["force"])
+    with _progress(not options["quiet"]) as stages:
+        report = match(
+            target,
+            reference,
+            output,
+            aims=aims,
+            force=options["force"],
+            bit_depth=_depth(options),
+            sample_rate_hz=options["sample_rate"],
+            threads=options["threads"],
+            use_cache=not options["no_cache"],
+            stages=stages,
+        )
+    if plan_path is not None:
+        _write_text(plan_path, report.plan.to_json())
+    if options["verify"]:
+        _verified(report.rendered, report.plan)
+    if options["as_json"]:
+        click.echo(report.to_json(), nl=False)
+    elif not options["quiet"]:
+        report.print_to(_console())
+        click.echo(f"{report.rendered.output} ({_kind(report.rendered)}, {report.seconds:.1f} s)")
+
+
+@cli.command()
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list with every figure.")
+@click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before.")
+def analyze(files: tuple[Path, ...], as_json: bool, no_cache: bool) -> None:
+    """Measure files: loudness, peaks, dynamics, tone and width."""
+    from matcher import analyze as measure
+
+    with _progress(not as_json) as stages:
+        profiles = []
+        for file in files:
+            progress = None if stages is None else lambda done, name=file.name: stages(name, done)
+            profiles.append(measure(file, use_cache=not no_cache, progress=progress))
+    if as_json:
+        click.echo(json.dumps([p.summary() for p in profiles], indent=2, ensure_ascii=False))
+        return
+    from matcher.reporting import print_profiles
+
+    print_profiles(profiles, _console())
+
+
+@cli.command()
+@click.argument("target", type=PATH)
+@click.argument("reference", type=PATH)
+@click.option("--output", "-o", type=PATH, required=True, help="Where the plan goes.")
+@click.option("--force", is_flag=True, help="Replace a plan that exists.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@with_options(AIMS)
+def plan(target: Path, reference: Path, output: Path, force: bool, quiet: bool, **options: Any) -> None:
+    """Fit a plan and write it as JSON; render it, edited or not, with `match render`."""
+    from matcher import plan as fit
+
+    aims = _aims(options)
+    _check_text(output, force)
+    with _progress(not quiet) as stages:
+        made = fit(target, reference, aims, use_cache=not options["no_cache"], stages=stages)
+    _write_text(output, made.to_json())
+    if not quiet:
+        from matcher.reporting import print_plan
+
+        print_plan(made, _console())
+        click.echo(str(output))
+
+
+@cli.command()
+@click.argument("target", type=PATH)
+@click.argument("plan_file", type=PATH, metavar="PLAN")
+@click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
+@with_options(WRITING)
+def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -> None:
+    """Render TARGET through a PLAN that `match plan` or a person has written."""
+    from matcher import render as make
+    from matcher.io import content_hash, default_output
+
+    made = _read_plan(plan_file)
+    if content_hash(target) != made.target.content_hash:
+        _say(f"{plan_file}: was made for {made.target.name}, not for {target.name}; rendering all the same")
+    with _progress(not options["quiet"]) as stages:
+        rendered = make(
+            target,
+            made,
+            output or default_output(target),
+            force=options["force"],
+            bit_depth=_depth(options),
+            sample_rate_hz=options["sample_rate"],
+            threads=options["threads"],
+            progress=None if stages is None else lambda done: stages("render", done),
+        )
+    if options["verify"]:
+        _verified(rendered, made)
+    if options["as_json"]:
+        data = {"result": rendered.profile.summary(), "output": str(rendered.output)}
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    elif not options["quiet"]:
+        from matcher.reporting import print_profiles
+
+        print_profiles([rendered.profile], _console())
+        click.echo(f"{rendered.output} ({_kind(rendered)})")
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def _depth(options: dict[str, Any]) -> int | None:
+    return None if options["bit_depth"] is None else int(options["bit_depth"])
+
+
+def _kind(rendered: Rendered) -> str:
+    kind = rendered.format
+    assert kind is not None
+    return f"{kind.container} {kind.bit_depth} bit{' float' if kind.is_float else ''}"
+
+
+def _verified(rendered: Rendered, made: Plan) -> None:
+    from matcher.verifying import verify
+
+    assert rendered.output is not None
+    limiter = made.step("limiter")
+    ceiling = limiter.settings.ceiling_dbtp if limiter is not None and limiter.enabled else None
+    verify(rendered.output, rendered.profile, ceiling)
+
+
+def _read_plan(path: Path) -> Plan:
+    from dsp.errors import FileError, PlanError
+    from matcher.plans import Plan
+
+    try:
+        text = path.read_bytes()
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        return Plan.from_json(text)
+    except PlanError as error:
+        raise PlanError(f"{path}: {error}") from error
+
+
+def _check_text(path: Path, force: bool) -> None:
+    """Refuse before any work what could not be written after it."""
+    from dsp.errors import FileError
+
+    if path.is_dir():
+        raise FileError(f"{path}: is a folder; a file is needed")
+    if path.exists() and not force:
+        raise FileError(f"{path}: exists already; choose another name, or force it")
+    if not path.parent.is_dir():
+        raise FileError(f"{path}: its folder {path.parent} does not exist")
+
+
+def _write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all."""
+    import os
+    import secrets
+
+    from dsp.errors import FileError
+
+    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise FileError(f"{path}: cannot be written ({error.strerror})") from error
