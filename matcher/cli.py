@@ -136,7 +136,7 @@ WRITING = (
                  help="16 and 24 are integers, 32 is floating point; the target's own by default."),
     click.option("--sample-rate", type=click.IntRange(8000, 384_000), default=None, metavar="HZ",
                  help="Rate of the result; the target's own by default."),
-    click.option("--verify", is_flag=True, help="Read the file again with independent meters; disagreement is an error."),
+    click.option("--verify", is_flag=True, help="Read the file again with other meters; to disagree is an error."),
     click.option("--threads", type=click.IntRange(1, 2), default=2, show_default=True, help="Changes no sample."),
     click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output."),
     click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
