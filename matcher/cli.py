@@ -117,7 +117,7 @@ AIMS = (
                  help="No true peak above this."),
     click.option("--loudness", type=click.FloatRange(-60.0, 0.0), default=None, metavar="LUFS",
                  help="Integrated loudness to reach, instead of the reference's."),
-    click.option("--max-limiting", type=click.FloatRange(0.0, 24.0), default=8.0, show_default=True, metavar="DB",
+    click.option("--max-limiting", type=click.FloatRange(0.0, 24.0), default=10.0, show_default=True, metavar="DB",
                  help="The limiter takes less than this for 95 % of the time; loudness is given up for it."),
     click.option("--amount", type=SHARE, default=1.0, show_default=True, help="How much of the planned move is made."),
     click.option("--eq", type=SHARE, default=1.0, help="The same for tone alone."),

@@ -7,6 +7,7 @@ levels is part of the trial, so that compression and limiting share the work.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ RELEASE_MS = 150.0
 ATTACKS_MS = (5.0, 15.0, 40.0)
 DEEPEST = 25
 """Percentile of the band's level that a threshold never falls below."""
-_TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
+_TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8, 0.25])
 _RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 
 
@@ -46,53 +47,78 @@ class Levels:
 
 @dataclass(frozen=True)
 class Fit:
-    """A compressor and what it is expected to do to the figures of `density` (without the last)."""
+    """A compressor with the limiter's ceiling, and what both are expected to do to the figures of `density`."""
 
     compressor: Compressor
+    ceiling_dbtp: float
     change_db: Array
 
 
-def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float) -> Fit:
-    """Thresholds of three bands and an attack whose result, limited at `ceiling_dbtp` and as loud as `goal_lufs`,
-    has its figures (crest, spreads) moved by `wanted_db`, shape (4,)."""
-    before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak, 0.0)[:4]
+@dataclass(frozen=True)
+class _Setting:
+    """One point of the search: thresholds of three bands and how far the limiter's ceiling is lowered, dB."""
+
+    values: tuple[float, ...]
+    attack_ms: float
+
+    def moved(self, index: int, value: float) -> _Setting:
+        return _Setting((*self.values[:index], value, *self.values[index + 1 :]), self.attack_ms)
+
+
+def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, lowest_dbtp: float) -> Fit:
+    """Thresholds, an attack and a ceiling that move the figures by `wanted_db`, shape (5,), at `goal_lufs`.
+
+    ceiling_dbtp: the highest that is allowed; lowest_dbtp: the lowest that is worth it.
+    """
+    ratio_db = 20.0 * np.log10(levels.whole_peak.max(initial=1e-10)) - integrated_lufs(levels.weighted)
+    before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak, ratio_db)
     level_db = 10.0 * np.log10(levels.power + 1e-14)
     bounds = [(float(np.percentile(band, DEEPEST)), float(band.max()) + KNEE_DB / 2) for band in level_db]
+    bounds.append((lowest_dbtp, ceiling_dbtp))
 
-    def changed(thresholds: Array, attack_ms: float) -> Array:
-        bands = [_band(t, attack_ms) for t in thresholds]
-        return _figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp)[:4] - before
+    def changed(at: _Setting) -> Array:
+        bands = [_band(t, at.attack_ms) for t in at.values[:3]]
+        return _figures_after(levels, level_db, bands, goal_lufs, at.values[3]) - before
 
-    def cost(thresholds: Array, attack_ms: float) -> float:
-        misses = (changed(thresholds, attack_ms) - wanted_db) / _TOLERANCE_DB
-        # Of two ways to the same place, the one that compresses less.
-        depth = sum(max(0.0, high - t) for t, (_, high) in zip(thresholds, bounds, strict=True))
+    def cost(at: _Setting) -> float:
+        misses = (changed(at) - wanted_db) / _TOLERANCE_DB
+        # Of two ways to the same place, the one that does less.
+        depth = sum(high - value for value, (_, high) in zip(at.values, bounds, strict=True))
         return float(misses @ misses + 0.01 * depth)
 
-    idle = np.array([high for _, high in bounds])
-    best = (cost(idle, ATTACKS_MS[1]), idle, ATTACKS_MS[1])
-    for attack_ms in ATTACKS_MS:
-        thresholds = idle.copy()
-        current = cost(thresholds, attack_ms)
-        for step_db in (8.0, 4.0, 2.0, 1.0, 0.5):
-            for band, _ in itertools.product(range(3), range(2)):
-                for direction in (-1.0, 1.0):
-                    trial = thresholds.copy()
-                    trial[band] = np.clip(trial[band] + direction * step_db, *bounds[band])
-                    value = cost(trial, attack_ms)
-                    if value < current - 1e-9:
-                        thresholds, current = trial, value
-        if current < best[0] - 1e-6:
-            best = (current, thresholds, attack_ms)
-    _, thresholds, attack_ms = best
+    idle = tuple(high for _, high in bounds)
+    half = (*(float(np.percentile(band, 85)) for band in level_db), ceiling_dbtp)
+    best = (cost(_Setting(idle, ATTACKS_MS[1])), _Setting(idle, ATTACKS_MS[1]))
+    for attack_ms, start in itertools.product(ATTACKS_MS, (idle, half)):
+        found = _descended(cost, _Setting(start, attack_ms), bounds)
+        best = min(best, found, key=lambda pair: pair[0])
+    _, chosen = best
     bands = [
-        _made_up(level, _band(t, attack_ms)) if t < top else CompressorBand()
-        for level, t, top in zip(level_db, thresholds, idle, strict=True)
+        _made_up(level, _band(t, chosen.attack_ms)) if t < top else CompressorBand()
+        for level, t, top in zip(level_db, chosen.values[:3], idle[:3], strict=True)
     ]
-    change = changed(thresholds, attack_ms)
-    if all(b.is_neutral for b in bands):
-        return Fit(Compressor(), change)
-    return Fit(Compressor(crossovers_hz=CROSSOVERS_HZ, bands=tuple(bands)), change)
+    none = all(b.is_neutral for b in bands)
+    compressor = Compressor() if none else Compressor(crossovers_hz=CROSSOVERS_HZ, bands=tuple(bands))
+    return Fit(compressor, chosen.values[3], changed(chosen))
+
+
+def _descended(
+    cost: Callable[[_Setting], float], at: _Setting, bounds: list[tuple[float, float]]
+) -> tuple[float, _Setting]:
+    """Down along one value at a time, in steps that shrink."""
+    current = cost(at)
+    for step_db in (6.0, 3.0, 1.5, 0.75):
+        for index in range(len(bounds)):
+            for direction in (-1.0, 1.0):
+                value = float(np.clip(at.values[index] + direction * step_db, *bounds[index]))
+                if value == at.values[index]:
+                    continue
+                trial = at.moved(index, value)
+                expected = cost(trial)
+                if expected < current - 1e-9:
+                    at, current = trial, expected
+                    break
+    return current, at
 
 
 def _band(threshold_db: float, attack_ms: float, makeup_db: float = 0.0) -> CompressorBand:
@@ -122,7 +148,7 @@ def _gain_db(level_db: Array, band: CompressorBand) -> Array:
 def _figures_after(
     levels: Levels, level_db: Array, bands: list[CompressorBand], goal_lufs: float, ceiling_dbtp: float
 ) -> Array:
-    """The figures behind compressor, gain and limiter."""
+    """The figures behind compressor, gain and limiter; a gain that nothing limits leaves the peak where it falls."""
     gains = np.array([_gain_db(level, band) for level, band in zip(level_db, bands, strict=True)])
     power = levels.power * 10.0 ** (gains / 10.0)
     # Each band's mean power is given back.
@@ -138,7 +164,9 @@ def _figures_after(
         limited = _limited(peak * gain, ceiling)
         gain *= 10.0 ** ((goal_lufs - integrated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
     after = power * (gain * limited) ** 2
-    return figures(np.vstack([after, after.sum(axis=0)]), peak * gain * limited, 0.0)
+    made = peak * gain * limited
+    highest = 20.0 * np.log10(made.max(initial=1e-10))
+    return figures(np.vstack([after, after.sum(axis=0)]), made, highest - goal_lufs)
 
 
 def _limited(peak: Array, ceiling: float) -> Array:
