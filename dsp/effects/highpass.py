@@ -51,7 +51,7 @@ class HighpassProcessor(Processor):
         self.filters = filters
 
     def process(self, block: Samples) -> Samples:
-        out = np.empty_like(block)
+        out = np.empty_like(block, order="C")
         self.filters.process(np.ascontiguousarray(block), out)
         return out
 

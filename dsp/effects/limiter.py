@@ -73,7 +73,7 @@ class LimiterProcessor(Processor):
 
     def process(self, block: Samples) -> Samples:
         self._last = block[:, :0]
-        out = np.empty_like(block)
+        out = np.empty_like(block, order="C")
         gains = np.empty(block.shape[1], dtype=np.float32)
         self._kernel.process(np.ascontiguousarray(block), out, gains)
         early = min(self._owed, block.shape[1])

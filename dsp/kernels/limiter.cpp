@@ -141,6 +141,10 @@ struct Envelope {
     }
 };
 
+// A peak between samples is made by all that the fine filter spans: at low rates too the gain has to be steady there.
+size_t guard_reach(double rate) { return std::max<size_t>(static_cast<size_t>(0.0015 * rate), kFineTaps) + 2; }
+size_t guard_hold(double rate) { return std::max<size_t>(static_cast<size_t>(0.0005 * rate), kHalf) + 2; }
+
 constexpr size_t kChunk = 2048;
 
 // Samples with as much of the past as a filter needs before them; `data()[past]` is the oldest new one.
@@ -173,12 +177,12 @@ class Limiter {
         : channels(channels_), ceiling(ceiling_), watch(static_cast<float>(0.6 * ceiling_)),
           coarse(interpolator(kCoarseTaps, kCoarsePhases, 6.0)), fine(interpolator(kFineTaps, kFinePhases, 8.0)),
           shape(lookahead, hold, release_s, slow_s, rate),
-          guard(static_cast<size_t>(0.0015 * rate) + 2, static_cast<size_t>(0.0005 * rate) + 2, 0.03, 0.0, rate),
+          guard(guard_reach(rate), guard_hold(rate), 0.03, 0.0, rate),
           input(channels_, History<double>(kCoarseTaps / 2 + lookahead)),
-          shaped(channels_, History<double>(kHalf + static_cast<size_t>(0.0015 * rate) + 2)),
+          shaped(channels_, History<double>(kHalf + guard_reach(rate))),
           heard(channels_, History<float>(kCoarseTaps - 1)), checked(channels_, History<float>(kFineTaps - 1)),
-          shape_gain(kHalf + static_cast<size_t>(0.0015 * rate) + 2), peaks(kChunk), scratch(kChunk),
-          first_delay(kCoarseTaps / 2 + lookahead), second_delay(kHalf + static_cast<size_t>(0.0015 * rate) + 2) {
+          shape_gain(kHalf + guard_reach(rate)), peaks(kChunk), scratch(kChunk),
+          first_delay(kCoarseTaps / 2 + lookahead), second_delay(kHalf + guard_reach(rate)) {
         std::fill(shape_gain.line.begin(), shape_gain.line.end(), 1.0);
     }
 
