@@ -10,7 +10,7 @@ import numpy as np
 
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
-from dsp.meters.dynamics import DynamicsMeter
+from dsp.meters.dynamics import DynamicsMeter, figures
 from dsp.meters.loudness import LoudnessMeter
 from dsp.meters.spectrum import BandMeter, LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
@@ -67,6 +67,7 @@ class ProfileBuilder:
             max_short_term_lufs=loudness.max_short_term_lufs,
             true_peak_dbtp=true_peak.peak_dbtp,
             sample_peak_dbfs=true_peak.sample_peak_dbfs,
+            figures=figures(dynamics.power, dynamics.peak[3]),
             segment_power=np.asarray(loudness.segment_power, dtype=np.float32),
             spectrum=self._spectrum.result(),
             sketch=Sketch.of(bands.mid, bands.side, bands.cross, dynamics.peak, dynamics.power),

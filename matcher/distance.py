@@ -70,9 +70,9 @@ def tone_distance_db(track: Profile, reference: Reference, channel: str = "mid")
     everyone = (track, *reference.tone)
     if channel == "side" and any(p.spectrum.side.sum() <= 1e-6 * p.spectrum.mid.sum() for p in everyone):
         return 0.0
-    there = np.mean([p.third_octaves_db(channel) - p.integrated_lufs for p in reference.tone], axis=0)
-    here = track.third_octaves_db(channel) - track.integrated_lufs
-    loudest = float(db_from_power(track.spectrum.mid.sum())) - track.integrated_lufs
+    there = np.mean([p.balance_db(channel) for p in reference.tone], axis=0)
+    here = track.balance_db(channel)
+    loudest = float(db_from_power(track.spectrum.mid.sum())) - track.spectral_lufs
     heard = (there > loudest - 70.0) & (here > loudest - 70.0)
     heard &= (THIRD_OCTAVES_HZ > 39.0) & (THIRD_OCTAVES_HZ < 16_500.0)
     return float(np.sqrt(np.mean((there - here)[heard] ** 2))) if heard.any() else 0.0

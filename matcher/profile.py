@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.meters.dynamics import BANDS as DYNAMICS_BANDS
+from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 1
+PROFILE_VERSION = 2
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -96,6 +97,18 @@ class Balance:
     integrated_lufs: float
     spectrum: Spectrum
 
+    @cached_property
+    def spectral_lufs(self) -> float:
+        """Loudness of the mean spectrum, without gating: silence around the music only scales it with the spectrum."""
+        hz = self.spectrum.frequency_hz
+        weight = 10.0 ** (k_weighting_response_db(hz[1:], round(2.0 * float(hz[-1]))) / 10.0)
+        both = self.spectrum.mid[1:] + self.spectrum.side[1:]
+        return float(-0.691 + db_from_power(2.0 * float(np.sum(weight * both))))
+
+    def balance_db(self, channel: str = "mid") -> NDArray[np.float64]:
+        """Third-octave levels against the loudness of the spectrum: the tone, whatever the level."""
+        return self.third_octaves_db(channel) - self.spectral_lufs
+
     def third_octaves_db(self, channel: str = "mid") -> NDArray[np.float64]:
         """Level of the mid or side per third octave of `THIRD_OCTAVES_HZ`, dBFS (power)."""
         return self._levels(channel, THIRD_OCTAVES_HZ, 10.0**0.05)
@@ -160,6 +173,8 @@ class Profile(Balance):
     max_short_term_lufs: float
     true_peak_dbtp: float
     sample_peak_dbfs: float
+    figures: NDArray[np.float64]
+    """How compressed it is, the four of `dsp.meters.dynamics.figures`: crest factor, spread of three bands, dB."""
     segment_power: NDArray[np.float32]
     """K-weighted power of every 10 ms, summed over channels, shape (segments,)."""
     sketch: Sketch
@@ -187,15 +202,10 @@ class Profile(Balance):
         upper = loud >= np.median(loud[loud > -70.0]) if (loud > -70.0).any() else loud > -np.inf
         return float(np.median((highest - loud)[upper]))
 
-    @cached_property
+    @property
     def crest_db(self) -> float:
-        """Median crest factor of the louder half of all 0.4 s blocks: peak minus RMS over both channels."""
-        power = 10.0 ** (self.sketch.power_db("whole") / 10.0)
-        peak = self.sketch.peak_db("whole")
-        blocks = max(len(power) // 40, 1)
-        rms = db_from_power(power[: blocks * 40].reshape(blocks, -1).mean(axis=1))
-        crest = peak[: blocks * 40].reshape(blocks, -1).max(axis=1) - rms
-        return float(np.median(crest[rms >= np.median(rms)]))
+        """Median crest factor of the louder half of all 0.4 s windows: peak minus RMS over both channels."""
+        return float(self.figures[0])
 
     @property
     def bands_hz(self) -> NDArray[np.float64]:

@@ -26,7 +26,7 @@ from dsp.effect import Bounded, Processor, Settings, empty_like
 from dsp.errors import SettingsError
 
 GRID_S = 0.00036
-"""Gains are computed this often and interpolated between."""
+"""Gains are computed at least this often and interpolated between."""
 AVERAGE_S = 0.005
 MOST_BANDS = 4
 
@@ -86,6 +86,12 @@ class Compressor(Settings, frozen=True, kw_only=True):
         return CompressorProcessor(self, sample_rate_hz)
 
 
+def grid_samples(sample_rate_hz: int) -> int:
+    """Samples between two gains: a whole part of 100 ms, so that music that starts 100 ms later meets the same grid."""
+    tenth = round(sample_rate_hz / 10)
+    return next(n for n in range(max(1, round(GRID_S * sample_rate_hz)), 0, -1) if tenth % n == 0)
+
+
 def low_share(frequency_hz: NDArray[np.float64], crossover_hz: float) -> NDArray[np.float64]:
     """How much of each frequency falls below a crossover, 0 to 1."""
     return 1.0 / (1.0 + (frequency_hz / crossover_hz) ** 4)
@@ -104,7 +110,7 @@ class CompressorProcessor(Processor):
     """Splits, measures and turns down."""
 
     def __init__(self, settings: Compressor, sample_rate_hz: int) -> None:
-        grid = max(1, round(GRID_S * sample_rate_hz))
+        grid = grid_samples(sample_rate_hz)
         self._bands = [
             kernels.Compressor(
                 float(sample_rate_hz),

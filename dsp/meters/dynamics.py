@@ -19,6 +19,16 @@ BANDS = ("low", "mid", "high", "whole")
 SEGMENT_S = 0.01
 
 
+HEARD_DB = -55.0
+"""Stretches this far below the loudest are silence."""
+BLOCK = 5
+"""Segments in the blocks of 50 ms whose levels are compared."""
+CREST_BLOCKS = 8
+"""Of 50 ms, in the windows of the crest factor."""
+
+Array = NDArray[np.float64]
+
+
 @dataclass(frozen=True)
 class Dynamics:
     """Shape (bands, segments) each, bands as in `BANDS`; power is the mean square over time and channels."""
@@ -46,3 +56,36 @@ class DynamicsMeter:
     def result(self) -> Dynamics:
         """All segments so far; an incomplete last one only where it is the only one."""
         return Dynamics(*self._segments.result())
+
+
+def figures(power: Array, peak: Array) -> Array:
+    """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
+
+    power: mean square of low, mid, high and whole band every 10 ms, shape (4, segments); peak: of the whole band, shape
+    (segments,), linear. Silent stretches are left out.
+    """
+    blocks = power.shape[1] // BLOCK
+    if blocks < 2 * CREST_BLOCKS:
+        return np.zeros(4)
+    level = power[:, : blocks * BLOCK].reshape(4, blocks, BLOCK).mean(axis=2)
+    highest = peak[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
+    heard = level[3] > level[3].max() * 10.0 ** (HEARD_DB / 10.0)
+    spreads = [_spread_db(band[heard]) for band in level[:3]]
+    return np.array([_crest_db(level[3], highest), *spreads])
+
+
+def _spread_db(power: Array) -> float:
+    """P95 - P50 of the level."""
+    top, half = np.percentile(10.0 * np.log10(power + 1e-14), [95, 50])
+    return float(min(top - half, 30.0))
+
+
+def _crest_db(power: Array, peak: Array) -> float:
+    """Median crest factor of the louder half of all 0.4 s windows, one every 100 ms."""
+    windows = np.lib.stride_tricks.sliding_window_view
+    mean = windows(power, CREST_BLOCKS)[::2].mean(axis=1)
+    top = windows(peak, CREST_BLOCKS)[::2].max(axis=1)
+    heard = mean > mean.max() * 10.0 ** (HEARD_DB / 10.0)
+    mean, top = mean[heard], top[heard]
+    crest = 10.0 * np.log10(top**2 / (mean + 1e-14) + 1e-14)
+    return float(np.median(crest[mean >= np.median(mean)]))

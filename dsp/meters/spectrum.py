@@ -1,8 +1,8 @@
 """Spectrum: band levels of mid and side and how they hang together, over time and over the whole.
 
 Two resolutions in one pass. `BandMeter` gives about 40 ERB-wide bands every 50 ms (Glasberg & Moore 1990), from a
-Hann window of about 90 ms centred on each block; `LongSpectrum` the mean power spectrum from windows of about 0.37 s
-(Welch 1967), fine enough for third octaves at 25 Hz.
+Hann window of about 90 ms centred on each block; `LongSpectrum` the mean power spectrum from windows of about 0.19 s
+every 100 ms (Welch 1967). Both lie on a grid of 50 ms: a stream that starts later by a multiple gives the same frames.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ class LongSpectrum:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate = sample_rate_hz
-        self._size = 1 << round(np.log2(0.3715 * sample_rate_hz))
-        self._frames = _Frames(self._size, self._size / 2)
+        self._size = 1 << round(np.log2(0.186 * sample_rate_hz))
+        self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz)
         self._sums = np.zeros((3, self._size // 2 + 1))
 
     def update(self, block: Samples) -> None:

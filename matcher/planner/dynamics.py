@@ -6,25 +6,27 @@ levels is part of the trial, so that compression and limiting share the work.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
-from dsp.meters.dynamics import CROSSOVERS_HZ, SEGMENT_S, Dynamics
+from dsp.meters.dynamics import CROSSOVERS_HZ, SEGMENT_S, Dynamics, figures
 from dsp.meters.loudness import integrated_lufs
-from matcher.planner.density import figures
 from matcher.planner.gaussian import Array
 
 RATIO = 2.5
 KNEE_DB = 6.0
 RELEASE_MS = 150.0
-ATTACKS_MS = (5.0, 15.0, 40.0)
-DEEPEST = 25
-"""Percentile of the band's level that a threshold never falls below."""
-_TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8, 0.25])
+ATTACK_MS = 12.0
+SHALLOW_DB, DEEP_DB = 0.0, 18.0
+"""How far a threshold may lie below the band's loud level, where the deepest compression is."""
+_START_DB = 5.0
+_IDLE_DB = 0.5
+_TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
+_EFFORT_DB = 12.0
+"""A threshold this deep costs as much as missing one figure by its tolerance."""
 _RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 
 
@@ -47,86 +49,72 @@ class Levels:
 
 @dataclass(frozen=True)
 class Fit:
-    """A compressor with the limiter's ceiling, and what both are expected to do to the figures of `density`."""
+    """A compressor, and what it and the limiter behind it are expected to do to the figures."""
 
     compressor: Compressor
-    ceiling_dbtp: float
     change_db: Array
 
 
-@dataclass(frozen=True)
-class _Setting:
-    """One point of the search: thresholds of three bands and how far the limiter's ceiling is lowered, dB."""
+def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float) -> Fit:
+    """The thresholds that move the figures (crest, three spreads) by `wanted_db`, shape (4,).
 
-    values: tuple[float, ...]
-    attack_ms: float
-
-    def moved(self, index: int, value: float) -> _Setting:
-        return _Setting((*self.values[:index], value, *self.values[index + 1 :]), self.attack_ms)
-
-
-def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, lowest_dbtp: float) -> Fit:
-    """Thresholds, an attack and a ceiling that move the figures by `wanted_db`, shape (5,), at `goal_lufs`.
-
-    ceiling_dbtp: the highest that is allowed; lowest_dbtp: the lowest that is worth it.
+    What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
+    depth: the same music gives the same thresholds, wherever it begins.
     """
-    ratio_db = 20.0 * np.log10(levels.whole_peak.max(initial=1e-10)) - integrated_lufs(levels.weighted)
-    before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak, ratio_db)
+    before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
     level_db = 10.0 * np.log10(levels.power + 1e-14)
-    bounds = [(float(np.percentile(band, DEEPEST)), float(band.max()) + KNEE_DB / 2) for band in level_db]
-    bounds.append((lowest_dbtp, ceiling_dbtp))
+    loud_db = np.percentile(level_db, 97, axis=1) + 3.01
 
-    def changed(at: _Setting) -> Array:
-        bands = [_band(t, at.attack_ms) for t in at.values[:3]]
-        return _figures_after(levels, level_db, bands, goal_lufs, at.values[3]) - before
+    def changed(depth_db: Array) -> Array:
+        bands = [_band(loud - d) for loud, d in zip(loud_db, depth_db, strict=True)]
+        return _figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp) - before
 
-    def cost(at: _Setting) -> float:
-        misses = (changed(at) - wanted_db) / _TOLERANCE_DB
-        # Of two ways to the same place, the one that does less.
-        depth = sum(high - value for value, (_, high) in zip(at.values, bounds, strict=True))
-        return float(misses @ misses + 0.01 * depth)
+    def residual(depth_db: Array) -> Array:
+        return np.concatenate([(changed(depth_db) - wanted_db) / _TOLERANCE_DB, depth_db / _EFFORT_DB])
 
-    idle = tuple(high for _, high in bounds)
-    half = (*(float(np.percentile(band, 85)) for band in level_db), ceiling_dbtp)
-    best = (cost(_Setting(idle, ATTACKS_MS[1])), _Setting(idle, ATTACKS_MS[1]))
-    for attack_ms, start in itertools.product(ATTACKS_MS, (idle, half)):
-        found = _descended(cost, _Setting(start, attack_ms), bounds)
-        best = min(best, found, key=lambda pair: pair[0])
-    _, chosen = best
-    bands = [
-        _made_up(level, _band(t, chosen.attack_ms)) if t < top else CompressorBand()
-        for level, t, top in zip(level_db, chosen.values[:3], idle[:3], strict=True)
-    ]
-    none = all(b.is_neutral for b in bands)
-    compressor = Compressor() if none else Compressor(crossovers_hz=CROSSOVERS_HZ, bands=tuple(bands))
-    return Fit(compressor, chosen.values[3], changed(chosen))
+    depth_db = _least_squares(residual, np.full(3, _START_DB))
+    used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
+    bands = tuple(
+        _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
+    )
+    compressor = Compressor(crossovers_hz=CROSSOVERS_HZ, bands=bands) if used else Compressor()
+    return Fit(compressor, changed(depth_db))
 
 
-def _descended(
-    cost: Callable[[_Setting], float], at: _Setting, bounds: list[tuple[float, float]]
-) -> tuple[float, _Setting]:
-    """Down along one value at a time, in steps that shrink."""
-    current = cost(at)
-    for step_db in (6.0, 3.0, 1.5, 0.75):
-        for index in range(len(bounds)):
-            for direction in (-1.0, 1.0):
-                value = float(np.clip(at.values[index] + direction * step_db, *bounds[index]))
-                if value == at.values[index]:
-                    continue
-                trial = at.moved(index, value)
-                expected = cost(trial)
-                if expected < current - 1e-9:
-                    at, current = trial, expected
-                    break
-    return current, at
+def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
+    """Levenberg-Marquardt with bounds, derivatives by steps of a dB."""
+    x, current, damping = start, residual(start), 0.1
+    for _ in range(12):
+        moved = [np.clip(x[i] + (1.0 if x[i] < DEEP_DB - 1.0 else -1.0), SHALLOW_DB, DEEP_DB) for i in range(3)]
+        columns = []
+        for i in range(3):
+            there = x.copy()
+            there[i] = moved[i]
+            columns.append((residual(there) - current) / (moved[i] - x[i]))
+        jacobian = np.stack(columns, axis=1)
+        normal, slope = jacobian.T @ jacobian, jacobian.T @ current
+        for _ in range(5):
+            step = np.linalg.solve(normal + damping * np.eye(3), slope)
+            trial = np.clip(x - step, SHALLOW_DB, DEEP_DB)
+            value = residual(trial)
+            if value @ value < current @ current:
+                break
+            damping *= 4.0
+        else:
+            return x
+        done = np.abs(trial - x).max() < 0.02
+        x, current, damping = trial, value, damping * 0.3
+        if done:
+            return x
+    return x
 
 
-def _band(threshold_db: float, attack_ms: float, makeup_db: float = 0.0) -> CompressorBand:
+def _band(threshold_db: float, makeup_db: float = 0.0) -> CompressorBand:
     return CompressorBand(
         threshold_db=round(float(np.clip(threshold_db, -100.0, 0.0)), 4),
         ratio=RATIO,
         knee_db=KNEE_DB,
-        attack_ms=attack_ms,
+        attack_ms=ATTACK_MS,
         release_ms=RELEASE_MS,
         makeup_db=makeup_db,
     )
@@ -137,7 +125,7 @@ def _made_up(level_db: Array, band: CompressorBand) -> CompressorBand:
     power = 10.0 ** (level_db / 10.0)
     after = power * 10.0 ** (_gain_db(level_db, band) / 10.0)
     lost = 10.0 * np.log10(power.mean() / after.mean())
-    return _band(band.threshold_db, band.attack_ms, makeup_db=round(float(np.clip(lost, 0.0, 12.0)), 4))
+    return _band(band.threshold_db, makeup_db=round(float(np.clip(lost, 0.0, 12.0)), 4))
 
 
 def _gain_db(level_db: Array, band: CompressorBand) -> Array:
@@ -148,7 +136,7 @@ def _gain_db(level_db: Array, band: CompressorBand) -> Array:
 def _figures_after(
     levels: Levels, level_db: Array, bands: list[CompressorBand], goal_lufs: float, ceiling_dbtp: float
 ) -> Array:
-    """The figures behind compressor, gain and limiter; a gain that nothing limits leaves the peak where it falls."""
+    """The figures behind compressor, gain and limiter."""
     gains = np.array([_gain_db(level, band) for level, band in zip(level_db, bands, strict=True)])
     power = levels.power * 10.0 ** (gains / 10.0)
     # Each band's mean power is given back.
@@ -164,9 +152,7 @@ def _figures_after(
         limited = _limited(peak * gain, ceiling)
         gain *= 10.0 ** ((goal_lufs - integrated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
     after = power * (gain * limited) ** 2
-    made = peak * gain * limited
-    highest = 20.0 * np.log10(made.max(initial=1e-10))
-    return figures(np.vstack([after, after.sum(axis=0)]), made, highest - goal_lufs)
+    return figures(np.vstack([after, after.sum(axis=0)]), peak * gain * limited)
 
 
 def _limited(peak: Array, ceiling: float) -> Array:

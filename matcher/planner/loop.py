@@ -31,7 +31,7 @@ WORTH_DB = 0.1
 WORTH_DENSITY_DB = 0.3
 QUANTISING_DB = 0.02
 """The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
-LOWEST_CEILING_DB = 0.0
+LOWEST_CEILING_DB = 6.0
 """A reference with lower peaks lowers the limiter's ceiling by this at most."""
 
 
@@ -56,6 +56,7 @@ class Goal:
     density_db: Array
     """Change of the five figures of `density`."""
     loudness_lufs: float
+    ceiling_dbtp: float
 
     @property
     def focus_db(self) -> Array:
@@ -127,6 +128,9 @@ def _goal(target: Profile, reference: Reference, aims: Aims, beliefs: Beliefs) -
     loudness = target.integrated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.integrated_lufs)
     dense = beliefs.density.believed_db * aims.amount * aims.dynamics
     sides, share = beliefs.width, aims.amount * aims.width
+    # How far the peak is to stand above the loudness says where the limiter's ceiling lies, below the one allowed.
+    peak_dbtp = loudness + beliefs.density.target_db[4] + dense[4]
+    lowest = aims.ceiling_dbtp - LOWEST_CEILING_DB
     return Goal(
         tone_db=beliefs.tone.mean_db * aims.amount * aims.eq,
         side_db=np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share,
@@ -134,6 +138,7 @@ def _goal(target: Profile, reference: Reference, aims: Aims, beliefs: Beliefs) -
         focus_depth_db=0.0 if sides is None else sides.focus_depth_db * share,
         density_db=dense,
         loudness_lufs=loudness,
+        ceiling_dbtp=float(np.clip(peak_dbtp, lowest, aims.ceiling_dbtp)) if dense[4] < 0.0 else aims.ceiling_dbtp,
     )
 
 
@@ -146,19 +151,19 @@ def _search(
         eq=_eq(goal.tone_db, believed, target),
         width=_width(goal.side_db, goal),
         gain_db=move,
-        ceiling_dbtp=aims.ceiling_dbtp,
+        ceiling_dbtp=goal.ceiling_dbtp,
         curve_db=goal.tone_db,
         side_db=goal.side_db,
     )
     dense = bool((goal.density_db < -WORTH_DENSITY_DB).any())
     linear = at.eq.is_neutral() and at.width.is_neutral()
     if linear and not dense and abs(move) < WORTH_DB / 2:
-        at.gain_db = 0.0
+        at.gain_db, at.ceiling_dbtp = 0.0, aims.ceiling_dbtp
         return at
     rate = audio.sample_rate_hz
     sections = pick(target, audio)
     before = try_chain(Chain(), sections, rate)
-    fitted = _fitted(at, aims, goal, before, sections, rate, np.zeros(5)) if dense else None
+    fitted = _fitted(at, goal, before, sections, rate, np.zeros(4)) if dense else None
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
         trial = try_chain(at.chain(aims), sections, rate)
@@ -168,8 +173,8 @@ def _search(
         last, moved = turn >= ROUNDS - 2, False
         if not last and fitted is not None:
             made = trial.figures - before.figures
-            if turn == 0 and (np.abs(made - goal.density_db)[:4] > WORTH_DENSITY_DB).any():
-                _fitted(at, aims, goal, before, sections, rate, made - fitted)
+            if turn == 0 and (np.abs(made - goal.density_db[:4]) > WORTH_DENSITY_DB).any():
+                _fitted(at, goal, before, sections, rate, made - fitted)
                 moved = True
         if not last and not linear:
             moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
@@ -180,7 +185,7 @@ def _search(
 
 
 def _fitted(
-    at: Search, aims: Aims, goal: Goal, before: Trial, sections: list[Section], rate: int, bias_db: Array
+    at: Search, goal: Goal, before: Trial, sections: list[Section], rate: int, bias_db: Array
 ) -> Array:
     """Fit the compressor behind tone and width; gives the change of the figures it expects, tone's own included.
 
@@ -188,11 +193,10 @@ def _fitted(
     """
     shaped = try_chain(at.linear(), sections, rate)
     own = shaped.figures - before.figures
-    wanted = np.minimum(goal.density_db, 0.0) - own - bias_db
+    wanted = np.minimum(goal.density_db[:4], 0.0) - own - bias_db
     goal_lufs = shaped.balance.integrated_lufs + at.gain_db
-    lowest = aims.ceiling_dbtp - LOWEST_CEILING_DB
-    found = dynamics.fit(shaped.levels, wanted, goal_lufs, aims.ceiling_dbtp, lowest)
-    at.compressor, at.ceiling_dbtp = found.compressor, found.ceiling_dbtp
+    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp)
+    at.compressor = found.compressor
     return own + found.change_db
 
 
@@ -200,7 +204,7 @@ def _corrected(
     at: Search, goal: Goal, before: Balance, after: Balance, believed: Estimate, target: Profile
 ) -> bool:
     """Add what is missing of the wanted tone and width; whether anything was."""
-    made = tone.levels_db(after) - tone.levels_db(before)
+    made = after.balance_db() - before.balance_db()
     missing = tone.smoothed(goal.tone_db - made, believed.heard)
     moved = False
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:

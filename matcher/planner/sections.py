@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 from dsp.audio import Samples
 from dsp.chain import Chain
 from dsp.effect import Processor
-from dsp.meters.dynamics import DynamicsMeter
-from dsp.meters.loudness import LoudnessMeter, short_term_lufs
+from dsp.meters.dynamics import DynamicsMeter, figures
+from dsp.meters.loudness import LoudnessMeter
 from dsp.meters.spectrum import LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
 from matcher.io import AudioSource
-from matcher.planner.density import figures
 from matcher.planner.dynamics import Levels
 from matcher.profile import Balance, Profile
 
 SECTION_S = 5.0
 COUNT = 8
+QUIETEST_DB = 25.0
+"""Stretches this far below the loudest stand for nothing that matters."""
+HOP = 10
+"""Segments of 10 ms between two candidates."""
 RUN_IN_S = 1.0
 """Rendered before each section and thrown away, so that filters and gains have settled."""
 
@@ -34,26 +37,31 @@ class Section:
 
 
 def pick(profile: Profile, audio: AudioSource) -> list[Section]:
-    """Stretches at evenly spaced ranks of short-term loudness, the loudest among them; all of a short track."""
+    """Stretches at evenly spaced ranks of loudness, the loudest among them; all of a short track."""
     rate = audio.sample_rate_hz
     if profile.duration_s <= SECTION_S * COUNT:
         return [Section(audio.read(0, audio.length_samples), 0)]
-    loudness = short_term_lufs(profile.segment_power.astype(np.float64), hop_ms=1000)
-    order = np.argsort(loudness, kind="stable")
-    order = order[loudness[order] > max(loudness.max() - 25.0, -65.0)]
-    length, taken = int(SECTION_S), np.zeros(len(loudness) + int(SECTION_S) + 1, dtype=bool)
+    # Windows that reach into silence before or behind the music are no candidates.
+    power = profile.segment_power.astype(np.float64)
+    sounding = np.flatnonzero(power > power.max() * 1e-6)
+    first, last = int(np.ceil(sounding[0] / HOP)), int(sounding[-1] // HOP)
+    length = int(SECTION_S * 100) // HOP
+    running = np.concatenate([[0.0], np.cumsum(power[first * HOP : (last + 1) * HOP])])
+    energy = (running[length * HOP :] - running[: -length * HOP])[::HOP]
+    order = np.argsort(energy, kind="stable")
+    order = order[energy[order] > energy.max() * 10.0 ** (-QUIETEST_DB / 10.0)]
+    taken = np.zeros(len(energy) + length, dtype=bool)
     sections = []
     for rank in np.linspace(1.0, 0.05, COUNT):
         free = [i for i in order[: max(1, int(np.ceil(rank * len(order))))] if not taken[i : i + length].any()]
         if not free:
             continue
-        # A short-term value is centred in its 3 s; the section begins a second earlier.
-        start_s = max(0, int(free[-1]) - 1)
-        taken[max(0, start_s - length + 1) : start_s + length] = True
-        start = min(start_s * rate, max(0, audio.length_samples - int(SECTION_S * rate)))
+        taken[free[-1] : free[-1] + length] = True
+        start = int((first + free[-1]) * HOP * rate / 100 + 0.5)
         run_in = min(start, int(RUN_IN_S * rate))
-        sections.append(Section(audio.read(start - run_in, run_in + int(SECTION_S * rate)), run_in))
-    return sections
+        count = min(int(SECTION_S * rate), audio.length_samples - start)
+        sections.append((start, Section(audio.read(start - run_in, run_in + count), run_in)))
+    return [section for _, section in sorted(sections, key=lambda pair: pair[0])]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +71,7 @@ class Trial:
     balance: Balance
     true_peak_dbtp: float
     figures: NDArray[np.float64]
-    """The five of `density`."""
+    """The four of `dsp.meters.dynamics.figures`."""
     levels: Levels
     reduction_db: NDArray[np.float32]
     """The limiter's, every 10 ms; empty without one."""
@@ -93,7 +101,7 @@ def try_chain(chain: Chain, sections: list[Section], sample_rate_hz: int) -> Tri
     return Trial(
         balance,
         peak_dbtp,
-        figures(course.power, course.peak[3], peak_dbtp - loud.integrated_lufs),
+        figures(course.power, course.peak[3]),
         Levels.of(course, loud.segment_power),
         np.concatenate(reductions),
     )

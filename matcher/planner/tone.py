@@ -9,25 +9,20 @@ import numpy as np
 
 from dsp.effects.eq import Band, Shape, band_db, prototype_db
 from matcher.planner.gaussian import Array, Estimate, believed, kernel
-from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 
 LOWEST_HEARD_DB = -60.0
 """Bands further below a track's loudest band say nothing."""
 MOST_BANDS = 8
 LARGEST_DB = 12.0
-GOOD_ENOUGH_DB = 0.1
+GOOD_ENOUGH_DB = 0.05
 """RMS error at which no further band is added."""
-
-
-def levels_db(profile: Balance, channel: str = "mid") -> Array:
-    """Third-octave levels at 0 LUFS."""
-    return profile.third_octaves_db(channel) - profile.integrated_lufs
 
 
 def estimate(target: Profile, reference: Reference, belief: float | None = None) -> Estimate:
     """The believed tone curve from target to reference, per third octave of the mid."""
-    here, there = levels_db(target), np.mean([levels_db(p) for p in reference.tone], axis=0)
+    here, there = target.balance_db(), np.mean([p.balance_db() for p in reference.tone], axis=0)
     difference = there - here
     top_hz = min(target.bandwidth_hz, *(p.bandwidth_hz for p in reference.tone)) / 10.0**0.05
     heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)

@@ -62,11 +62,15 @@ def estimate(
     """
     if not has_side(target):
         return None
-    width = target.third_octaves_db("side") - target.third_octaves_db("mid")
-    there = [np.clip(p.third_octaves_db("side") - p.third_octaves_db("mid"), -40.0, 20.0) for p in reference.tone]
+    width = _width_db(target)
+    there = [_width_db(p) for p in reference.tone]
     heard = side_heard(target) & np.all([_mid_heard(p) for p in reference.tone], axis=0)
     difference = np.where(heard, np.clip(np.mean(there, axis=0) - width, -40.0, 40.0), 0.0)
     return estimate_from(difference, heard, music_db, belief)
+
+
+def _width_db(profile: Balance) -> Array:
+    return np.clip(profile.third_octaves_db("side") - profile.third_octaves_db("mid"), -40.0, 20.0)
 
 
 def _mid_heard(profile: Profile) -> np.ndarray:
