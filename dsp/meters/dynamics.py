@@ -21,10 +21,8 @@ SEGMENT_S = 0.01
 
 HEARD_DB = -55.0
 """Stretches this far below the loudest are silence."""
-BLOCK = 5
-"""Segments in the blocks of 50 ms whose levels are compared."""
-CREST_BLOCKS = 8
-"""Of 50 ms, in the windows of the crest factor."""
+SPREAD_SEGMENTS, CREST_SEGMENTS = 5, 40
+"""Levels are compared over 50 ms, peaks with the mean of 0.4 s."""
 
 Array = NDArray[np.float64]
 
@@ -62,16 +60,21 @@ def figures(power: Array, peak: Array) -> Array:
     """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
 
     power: mean square of low, mid, high and whole band every 10 ms, shape (4, segments); peak: of the whole band, shape
-    (segments,), linear. Silent stretches are left out.
+    (segments,), linear. Silent stretches are left out. All windows slide by 10 ms, so that it does not matter where in
+    a beat the track begins.
     """
-    blocks = power.shape[1] // BLOCK
-    if blocks < 2 * CREST_BLOCKS:
+    if power.shape[1] < 2 * CREST_SEGMENTS:
         return np.zeros(4)
-    level = power[:, : blocks * BLOCK].reshape(4, blocks, BLOCK).mean(axis=2)
-    highest = peak[: blocks * BLOCK].reshape(blocks, BLOCK).max(axis=1)
+    level = _running_mean(power, SPREAD_SEGMENTS)
     heard = level[3] > level[3].max() * 10.0 ** (HEARD_DB / 10.0)
-    spreads = [_spread_db(band[heard]) for band in level[:3]]
-    return np.array([_crest_db(level[3], highest), *spreads])
+    return np.array([_crest_db(power[3], peak), *(_spread_db(band[heard]) for band in level[:3])])
+
+
+def _running_mean(values: Array, length: int) -> Array:
+    """Mean over every `length` neighbours along the last axis."""
+    total = np.cumsum(values, axis=-1)
+    total[..., length:] -= total[..., :-length].copy()
+    return np.maximum(total[..., length - 1 :], 0.0) / length
 
 
 def _spread_db(power: Array) -> float:
@@ -81,11 +84,20 @@ def _spread_db(power: Array) -> float:
 
 
 def _crest_db(power: Array, peak: Array) -> float:
-    """Median crest factor of the louder half of all 0.4 s windows, one every 100 ms."""
-    windows = np.lib.stride_tricks.sliding_window_view
-    mean = windows(power, CREST_BLOCKS)[::2].mean(axis=1)
-    top = windows(peak, CREST_BLOCKS)[::2].max(axis=1)
+    """Median crest factor of the louder half of all windows of 0.4 s."""
+    mean = _running_mean(power, CREST_SEGMENTS)
+    top = _running_maximum(peak, CREST_SEGMENTS)
     heard = mean > mean.max() * 10.0 ** (HEARD_DB / 10.0)
     mean, top = mean[heard], top[heard]
     crest = 10.0 * np.log10(top**2 / (mean + 1e-14) + 1e-14)
     return float(np.median(crest[mean >= np.median(mean)]))
+
+
+def _running_maximum(values: Array, length: int) -> Array:
+    """Largest of every `length` neighbours, by doubling."""
+    out, covered = values, 1
+    while 2 * covered <= length:
+        out = np.maximum(out[:-covered], out[covered:])
+        covered *= 2
+    rest = length - covered
+    return np.maximum(out[: len(out) - rest], out[rest:]) if rest else out
