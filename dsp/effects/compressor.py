@@ -153,7 +153,8 @@ class CompressorProcessor(Processor):
 
     def measured(self) -> dict[str, Any]:
         bands = [
-            {"max_reduction_db": -k.deepest_db, "mean_reduction_db": -k.total_db / max(k.steps, 1)} for k in self._bands
+            {"max_reduction_db": abs(k.deepest_db), "mean_reduction_db": abs(k.total_db) / max(k.steps, 1)}
+            for k in self._bands
         ]
         return {"compressor": {"bands": bands}}
 
