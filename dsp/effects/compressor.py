@@ -93,9 +93,11 @@ def low_share(frequency_hz: NDArray[np.float64], crossover_hz: float) -> NDArray
 
 def _splits(crossovers_hz: tuple[float, ...], sample_rate_hz: int) -> list[fir.Fir]:
     """The filter of all that lies below each crossover."""
-    # The response falls as exp(-sqrt(2) pi fc t): 100 dB in 2.6 / fc seconds.
+    # The response falls as exp(-sqrt(2) pi fc t): 100 dB in 2.6 / fc seconds. That ends too soon where the curve has
+    # not come down by the Nyquist frequency.
+    least_s = 64 / sample_rate_hz
     return [
-        fir.zero_phase(lambda hz, fc=fc: low_share(hz, fc), sample_rate_hz, 3.0 / fc)  # type: ignore[misc]
+        fir.zero_phase(lambda hz, fc=fc: low_share(hz, fc), sample_rate_hz, max(3.0 / fc, least_s))  # type: ignore[misc]
         for fc in crossovers_hz
     ]
 
