@@ -122,13 +122,13 @@ class CompressorProcessor(Processor):
             for b in settings.bands
         ]
         self._neutral = [b.is_neutral for b in settings.bands]
-        splits = _splits(settings.crossovers_hz, sample_rate_hz)
+        splits = _splits(settings.crossovers_hz, sample_rate_hz) if self._bands else []
         self._bank = fir.FirStream(splits, bank=True) if splits else None
         self._waiting: Samples | None = None
 
     def process(self, block: Samples) -> Samples:
         if self._bank is None:
-            return self._compressed(block, [block])
+            return self._compressed(block, [block] * len(self._bands))
         self._waiting = block if self._waiting is None else np.concatenate([self._waiting, block], axis=1)
         return self._split(self._bank.process(block))
 

@@ -140,6 +140,16 @@ def test_idle_is_bit_identical(dtype, compressor):
     assert not np.array_equal(run(compressor, (20 * samples).astype(dtype))[0], 20 * samples)
 
 
+@pytest.mark.parametrize("crossovers_hz", [(), (200.0, 3_200.0)])
+def test_without_bands_all_passes(crossovers_hz):
+    """No bands, with crossovers or without, are neutral, and their processor returns the input."""
+    compressor = Compressor(crossovers_hz=crossovers_hz)
+    assert compressor.is_neutral()
+    out, records = run(compressor, noise())
+    np.testing.assert_array_equal(out, noise())
+    assert records == []
+
+
 @pytest.mark.parametrize("makeup_db", [-12.0, 6.0])
 def test_bands_sum_to_the_input(makeup_db):
     """One gain in every band is that gain on the whole."""
