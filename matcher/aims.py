@@ -27,5 +27,5 @@ class Aims(Bounded, frozen=True, kw_only=True):
     dynamics: Share = 1.0
     loudness: Share = 1.0
     limiter: bool = True
-    max_limiting_db: Annotated[float, Meta(ge=0.0, le=24.0)] = 8.0
+    max_limiting_db: Annotated[float, Meta(ge=0.0, le=24.0)] = 10.0
     """The limiter's gain reduction stays below this for 95 % of the time; loudness is given up for it."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
@@ -28,24 +27,31 @@ class Width(Settings, frozen=True, kw_only=True):
     """Gain of the side over frequency; a single point acts on all of it."""
     focus_below_hz: Annotated[float, Meta(ge=0.0, le=500.0)] = 0.0
     """The side falls by 24 dB an octave below this, -6 dB at it; 0 leaves it."""
+    focus_depth_db: Annotated[float, Meta(ge=0.0, le=60.0)] = 40.0
+    """How far the side falls at the bottom at most."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_ascending("width.side", self.side)
 
     def is_neutral(self) -> bool:
-        return self.focus_below_hz == 0.0 and all(p.gain_db == 0.0 for p in self.side)
+        return (self.focus_below_hz == 0.0 or self.focus_depth_db == 0.0) and all(p.gain_db == 0.0 for p in self.side)
 
     def scaled(self, amount: float) -> Width:
-        focus = self.focus_below_hz * amount
-        return msgspec.structs.replace(self, side=scaled_points(self.side, amount), focus_below_hz=focus)
+        focus = self.focus_below_hz if amount > 0.0 else 0.0
+        return Width(
+            side=scaled_points(self.side, amount),
+            focus_below_hz=focus,
+            focus_depth_db=self.focus_depth_db * amount,
+        )
 
     def response_db(self, frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
         """Gain on the side at each frequency, dB."""
         gain = curve_db(self.side, frequency_hz)
         if self.focus_below_hz > 0.0:
-            ratio = self.focus_below_hz / np.maximum(frequency_hz, 1e-3)
-            gain = gain - 20.0 * np.log10(1.0 + ratio**4)
+            ratio = self.focus_below_hz / np.maximum(frequency_hz, 0.1)
+            floor = 10.0 ** (-self.focus_depth_db / 20.0)
+            gain = gain - 20.0 * np.log10((1.0 + ratio**4) / (1.0 + floor * ratio**4))
         return gain
 
     def processor(self, sample_rate_hz: int, channels: int) -> Processor:

@@ -1,123 +1,188 @@
-"""Dynamics: how much denser the reference is in each band, and the compressor that makes the target so.
+"""Dynamics: the compressor that, with the limiter behind it, makes the target as dense as is believed.
 
-Density is read from the level distribution in three bands every 10 ms: how far the loud moments stand above the
-usual ones. Only more density can be made; a reference with less is reported, not faked.
+Settings are tried on levels of 10 ms, not on audio: a thousandth of the work. What the limiter will do to the same
+levels is part of the trial, so that compression and limiting share the work.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
-from dsp.effects.eq import Eq
-from dsp.meters.dynamics import BANDS, CROSSOVERS_HZ, SEGMENT_S
-from dsp.units import db_from_power
+from dsp.meters.dynamics import CROSSOVERS_HZ, SEGMENT_S, Dynamics
+from dsp.meters.loudness import integrated_lufs
+from matcher.planner.density import figures
 from matcher.planner.gaussian import Array
-from matcher.profile import Profile
-from matcher.reference import Reference
 
-LEVEL_S = 0.05
-DENSITY_SD_DB = (2.4, 1.3, 1.9)
-"""How far mastering changes the spread of the low, mid and high band, one standard deviation."""
-MUSIC_SD_DB = (2.9, 0.6, 3.2)
-"""How far the spreads of two pieces of one style differ without any mastering."""
-LARGEST_DB = 4.0
-HEARD_DB = -55.0
-WORTH_DB = 0.3
-RATIO = 2.0
+RATIO = 2.5
+KNEE_DB = 6.0
+RELEASE_MS = 150.0
+ATTACKS_MS = (5.0, 15.0, 40.0)
+DEEPEST = 25
+"""Percentile of the band's level that a threshold never falls below."""
+_TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8, 0.25])
+_RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
+
+
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """A track in steps of 10 ms before compression: (3, segments) band powers and peaks, and K-weighted power."""
+
+    power: Array
+    peak: Array
+    whole_peak: Array
+    weighted: Array
+
+    @classmethod
+    def of(cls, dynamics: Dynamics, weighted: Array) -> Levels:
+        """From the two meters' results on the same audio."""
+        count = min(dynamics.power.shape[1], len(weighted))
+        power, peak = dynamics.power[:, :count], dynamics.peak[:, :count]
+        return cls(power[:3], peak[:3], peak[3], weighted[:count])
 
 
 @dataclass(frozen=True)
-class BandDensity:
-    """The spread (P95 - P50 of 50 ms levels) of one band, dB."""
+class Fit:
+    """A compressor with the limiter's ceiling, and what both are expected to do to the figures of `density`."""
 
-    name: str
-    target_db: float
-    reference_db: float
-    believed_db: float
-    """The change that is taken for mastering; negative is denser."""
+    compressor: Compressor
+    ceiling_dbtp: float
+    change_db: Array
 
 
-def levels_db(profile: Profile, band: str) -> Array:
-    """Level of a band every 10 ms, without the silent stretches."""
-    level = profile.sketch.power_db(band).astype(np.float64)
-    whole = profile.sketch.power_db("whole")
-    return level[whole > whole.max() + HEARD_DB]
+@dataclass(frozen=True)
+class _Setting:
+    """One point of the search: thresholds of three bands and how far the limiter's ceiling is lowered, dB."""
+
+    values: tuple[float, ...]
+    attack_ms: float
+
+    def moved(self, index: int, value: float) -> _Setting:
+        return _Setting((*self.values[:index], value, *self.values[index + 1 :]), self.attack_ms)
 
 
-def spread_db(level_db: Array) -> float:
-    """P95 - P50 of the power over 50 ms."""
-    step = round(LEVEL_S / SEGMENT_S)
-    blocks = len(level_db) // step
-    if blocks < 4:
-        return 0.0
-    power = (10.0 ** (level_db[: blocks * step] / 10.0)).reshape(blocks, step).mean(axis=1)
-    top, half = np.percentile(10.0 * np.log10(power + 1e-12), [95, 50])
-    return float(top - half)
+def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, lowest_dbtp: float) -> Fit:
+    """Thresholds, an attack and a ceiling that move the figures by `wanted_db`, shape (5,), at `goal_lufs`.
 
-
-def densities(target: Profile, reference: Reference, belief: float | None = None) -> list[BandDensity]:
-    """How dense target and reference are per band, and what of the difference is believed."""
-    doubt = 1.0 if belief is None else (1.0 - belief) / max(belief, 1e-6)
-    found = []
-    for name, mastering, music in zip(BANDS, DENSITY_SD_DB, MUSIC_SD_DB, strict=False):
-        share = mastering**2 / (mastering**2 + doubt * music**2)
-        here = spread_db(levels_db(target, name))
-        there = float(np.mean([spread_db(levels_db(p, name)) for p in reference.dynamics]))
-        found.append(BandDensity(name, here, there, max(share * (there - here), -LARGEST_DB)))
-    return found
-
-
-def compressor(target: Profile, wanted: list[BandDensity], eq: Eq) -> Compressor:
-    """A three-band compressor that brings each band's spread as far down as is believed; neutral where none is.
-
-    eq: what the target has gone through before, as it moves the levels that the thresholds are set against.
+    ceiling_dbtp: the highest that is allowed; lowest_dbtp: the lowest that is worth it.
     """
-    bands = []
-    for density, shift_db in zip(wanted, _shifts_db(target, eq), strict=True):
-        bands.append(_band(levels_db(target, density.name) + shift_db, density))
-    if all(b.ratio == 1.0 for b in bands):
-        return Compressor()
-    return Compressor(crossovers_hz=CROSSOVERS_HZ, bands=tuple(bands))
+    ratio_db = 20.0 * np.log10(levels.whole_peak.max(initial=1e-10)) - integrated_lufs(levels.weighted)
+    before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak, ratio_db)
+    level_db = 10.0 * np.log10(levels.power + 1e-14)
+    bounds = [(float(np.percentile(band, DEEPEST)), float(band.max()) + KNEE_DB / 2) for band in level_db]
+    bounds.append((lowest_dbtp, ceiling_dbtp))
+
+    def changed(at: _Setting) -> Array:
+        bands = [_band(t, at.attack_ms) for t in at.values[:3]]
+        return _figures_after(levels, level_db, bands, goal_lufs, at.values[3]) - before
+
+    def cost(at: _Setting) -> float:
+        misses = (changed(at) - wanted_db) / _TOLERANCE_DB
+        # Of two ways to the same place, the one that does less.
+        depth = sum(high - value for value, (_, high) in zip(at.values, bounds, strict=True))
+        return float(misses @ misses + 0.01 * depth)
+
+    idle = tuple(high for _, high in bounds)
+    half = (*(float(np.percentile(band, 85)) for band in level_db), ceiling_dbtp)
+    best = (cost(_Setting(idle, ATTACKS_MS[1])), _Setting(idle, ATTACKS_MS[1]))
+    for attack_ms, start in itertools.product(ATTACKS_MS, (idle, half)):
+        found = _descended(cost, _Setting(start, attack_ms), bounds)
+        best = min(best, found, key=lambda pair: pair[0])
+    _, chosen = best
+    bands = [
+        _made_up(level, _band(t, chosen.attack_ms)) if t < top else CompressorBand()
+        for level, t, top in zip(level_db, chosen.values[:3], idle[:3], strict=True)
+    ]
+    none = all(b.is_neutral for b in bands)
+    compressor = Compressor() if none else Compressor(crossovers_hz=CROSSOVERS_HZ, bands=tuple(bands))
+    return Fit(compressor, chosen.values[3], changed(chosen))
 
 
-def _shifts_db(target: Profile, eq: Eq) -> list[float]:
-    """By how much the equalizer changes the level of each band."""
-    hz = target.spectrum.frequency_hz
-    power = target.spectrum.mid + target.spectrum.side
-    after = power * 10.0 ** (eq.response_db(np.maximum(hz, 1.0), "mid") / 10.0)
-    edges = np.array([0.0, *CROSSOVERS_HZ, hz[-1]])
-    levels = [db_from_power(target.spectrum.in_bands(p, edges)) for p in (power, after)]
-    return list(levels[1] - levels[0])
+def _descended(
+    cost: Callable[[_Setting], float], at: _Setting, bounds: list[tuple[float, float]]
+) -> tuple[float, _Setting]:
+    """Down along one value at a time, in steps that shrink."""
+    current = cost(at)
+    for step_db in (6.0, 3.0, 1.5, 0.75):
+        for index in range(len(bounds)):
+            for direction in (-1.0, 1.0):
+                value = float(np.clip(at.values[index] + direction * step_db, *bounds[index]))
+                if value == at.values[index]:
+                    continue
+                trial = at.moved(index, value)
+                expected = cost(trial)
+                if expected < current - 1e-9:
+                    at, current = trial, expected
+                    break
+    return current, at
 
 
-def _band(level_db: Array, density: BandDensity) -> CompressorBand:
-    """The threshold at which the band's spread falls by the wanted amount, by bisection on the level track."""
-    if density.believed_db > -WORTH_DB or len(level_db) < 100:
-        return CompressorBand()
-    goal = density.target_db + density.believed_db
-    low, high = float(np.percentile(level_db, 30)), float(level_db.max())
-    for _ in range(12):
-        threshold = (low + high) / 2
-        made = _made(level_db, threshold)
-        if spread_db(level_db + band_gain_db(level_db, SEGMENT_S, made)) > goal:
-            high = threshold
-        else:
-            low = threshold
-    band = _made(level_db, round((low + high) / 2, 4))
-    after = level_db + band_gain_db(level_db, SEGMENT_S, band)
-    lost = 10.0 * np.log10(np.mean(10.0 ** (level_db / 10.0)) / np.mean(10.0 ** (after / 10.0)))
-    return _made(level_db, band.threshold_db, makeup_db=round(float(np.clip(lost, 0.0, 12.0)), 4))
-
-
-def _made(level_db: Array, threshold_db: float, makeup_db: float = 0.0) -> CompressorBand:
+def _band(threshold_db: float, attack_ms: float, makeup_db: float = 0.0) -> CompressorBand:
     return CompressorBand(
-        threshold_db=float(np.clip(threshold_db, -80.0, 0.0)),
+        threshold_db=round(float(np.clip(threshold_db, -100.0, 0.0)), 4),
         ratio=RATIO,
-        knee_db=6.0,
-        attack_ms=20.0,
-        release_ms=150.0,
+        knee_db=KNEE_DB,
+        attack_ms=attack_ms,
+        release_ms=RELEASE_MS,
         makeup_db=makeup_db,
     )
+
+
+def _made_up(level_db: Array, band: CompressorBand) -> CompressorBand:
+    """The band with its mean power given back."""
+    power = 10.0 ** (level_db / 10.0)
+    after = power * 10.0 ** (_gain_db(level_db, band) / 10.0)
+    lost = 10.0 * np.log10(power.mean() / after.mean())
+    return _band(band.threshold_db, band.attack_ms, makeup_db=round(float(np.clip(lost, 0.0, 12.0)), 4))
+
+
+def _gain_db(level_db: Array, band: CompressorBand) -> Array:
+    # Power reads 3 dB below what the compressor's detector reads of it.
+    return band_gain_db(level_db + 3.01, SEGMENT_S, band)
+
+
+def _figures_after(
+    levels: Levels, level_db: Array, bands: list[CompressorBand], goal_lufs: float, ceiling_dbtp: float
+) -> Array:
+    """The figures behind compressor, gain and limiter; a gain that nothing limits leaves the peak where it falls."""
+    gains = np.array([_gain_db(level, band) for level, band in zip(level_db, bands, strict=True)])
+    power = levels.power * 10.0 ** (gains / 10.0)
+    # Each band's mean power is given back.
+    makeup = levels.power.mean(axis=1) / np.maximum(power.mean(axis=1), 1e-14)
+    power *= makeup[:, None]
+    moved = 10.0 ** (gains / 20.0) * np.sqrt(makeup)[:, None]
+    peak = levels.whole_peak * (levels.peak * moved).sum(axis=0) / np.maximum(levels.peak.sum(axis=0), 1e-10)
+    weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-14)
+    ceiling = 10.0 ** (ceiling_dbtp / 20.0)
+    gain = 10.0 ** ((goal_lufs - integrated_lufs(weighted)) / 20.0)
+    limited = np.ones_like(peak)
+    for _ in range(3):
+        limited = _limited(peak * gain, ceiling)
+        gain *= 10.0 ** ((goal_lufs - integrated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
+    after = power * (gain * limited) ** 2
+    made = peak * gain * limited
+    highest = 20.0 * np.log10(made.max(initial=1e-10))
+    return figures(np.vstack([after, after.sum(axis=0)]), made, highest - goal_lufs)
+
+
+def _limited(peak: Array, ceiling: float) -> Array:
+    """The limiter's gain on levels: down at once, held for a step, released by a tenth of a second."""
+    needed = np.minimum(1.0, ceiling / np.maximum(peak, 1e-10))
+    needed = np.minimum(needed, np.minimum(np.append(needed[1:], 1.0), np.insert(needed[:-1], 0, 1.0)))
+    return 1.0 - _decayed(1.0 - needed)
+
+
+def _decayed(depth: Array) -> Array:
+    """A running maximum that falls by the release: max over the past of depth times its decay."""
+    reach = 40
+    out = depth.copy()
+    step = 1
+    # Doubling: after k rounds every value has seen 2^k steps of its past.
+    while step < reach:
+        out[step:] = np.maximum(out[step:], out[:-step] * _RELEASE_PER_SEGMENT**step)
+        step *= 2
+    return out

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from matcher.aims import Aims
-from matcher.planner.dynamics import WORTH_DB, BandDensity
+from matcher.planner.density import NAMES, Density
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.width import WidthEstimate, has_side
 from matcher.profile import Profile
@@ -40,31 +40,31 @@ def width(sides: WidthEstimate, made_db: Array) -> str:
     return words + "."
 
 
-def dynamics(wanted: list[BandDensity]) -> str:
-    """Per band: spread of both, and what is asked."""
+def dynamics(judged: Density, made_db: Array) -> str:
+    """Per figure: both tracks, and what is asked."""
     parts = [
-        f"{d.name}: {d.target_db:.1f} dB here, {d.reference_db:.1f} dB there, {-d.believed_db:.1f} dB taken out"
-        for d in wanted
-        if d.believed_db <= -WORTH_DB
+        f"{name} {here:.1f} dB here, {there:.1f} there, {change:+.1f} wanted"
+        for name, here, there, change in zip(NAMES, judged.target_db, judged.reference_db, made_db, strict=True)
+        if change <= -0.3
     ]
-    return "The reference is denser (loud moments above the usual level): " + "; ".join(parts) + "."
+    return "The reference is denser: " + "; ".join(parts) + "."
 
 
-def loudness(target: Profile, reference: Reference, aims: Aims, goal_lufs: float) -> str:
+def loudness(target: Profile, aims: Aims, goal_lufs: float) -> str:
     """From where to where."""
     whose = "asked for" if aims.loudness_lufs is not None else "the reference's"
     return f"From {target.integrated_lufs:.1f} to {goal_lufs:.1f} LUFS, {whose}, together with the limiter."
 
 
-def limiter(target: Profile, aims: Aims, reduction_p95_db: float, *, alone: bool) -> str:
+def limiter(target: Profile, aims: Aims, ceiling_dbtp: float, reduction_p95_db: float, *, alone: bool) -> str:
     """Why the limiter is there and what it costs."""
     if alone:
         peak = f"{target.true_peak_dbtp:+.2f} dBTP"
         return f"The target's true peak of {peak} is above the ceiling of {aims.ceiling_dbtp:g}."
-    return (
-        f"No true peak above {aims.ceiling_dbtp:g} dBTP. It reduces by less than {reduction_p95_db:.1f} dB"
-        " for 95 % of the time."
-    )
+    where = f"No true peak above {aims.ceiling_dbtp:g} dBTP"
+    if ceiling_dbtp < aims.ceiling_dbtp - 0.05:
+        where = f"The reference's peaks stand no higher above its loudness: ceiling at {ceiling_dbtp:.1f} dBTP"
+    return f"{where}. It reduces by less than {reduction_p95_db:.1f} dB for 95 % of the time."
 
 
 def remarks(
@@ -73,7 +73,7 @@ def remarks(
     aims: Aims,
     goal_lufs: float,
     held_back: str,
-    wanted: list[BandDensity],
+    judged: Density,
 ) -> tuple[str, ...]:
     """What was left alone or could not be reached, and why."""
     found = []
@@ -91,10 +91,10 @@ def remarks(
             f"The loudness of {goal_lufs:.1f} LUFS was not reached: without a limiter the peaks would pass the"
             f" ceiling of {aims.ceiling_dbtp:g} dBTP."
         )
-    looser = [d.name for d in wanted if d.believed_db > 1.0]
+    looser = [name for name, change in zip(NAMES[:4], judged.believed_db[:4], strict=True) if change > 1.0]
     if looser:
         found.append(
-            f"The reference is more dynamic than the target ({', '.join(looser)} band): what was compressed away before"
+            f"The reference is more dynamic than the target ({', '.join(looser)}): what was compressed away before"
             " cannot be put back, and is not faked."
         )
     if target.bandwidth_hz < 0.45 * target.sample_rate_hz:

@@ -28,6 +28,8 @@ class Estimate:
     """Standard deviation of the belief."""
     heard: NDArray[np.bool_]
     """Bands in which both tracks have signal; the others follow from the prior alone."""
+    music_db: float
+    """How far the two pieces themselves are inferred to differ: below 2 for excerpts of one piece, 10 for strangers."""
 
 
 def kernel(octaves: Array, sd_db: float, length_oct: float) -> Array:
@@ -47,48 +49,48 @@ def believed(
     mastering: Array,
     music: Array,
     belief: float | None = None,
+    *,
     floor_db: float = 0.05,
+    shapes: tuple[tuple[Array, float], ...] = (),
 ) -> Estimate:
     """Split a difference into mastering and music.
 
     mastering: prior covariance of the wanted curve, shape (bands, bands). music: covariance of the music's own
     difference at 1 dB; its true scale is unknown and is inferred from the same data, by the evidence for each of
     `SCALES_DB`. belief: None is that inference; 0 believes nothing, 1 takes every difference for mastering, and
-    between them 0.5 is the inference again. floor_db: what measuring itself may err by.
+    between them 0.5 is the inference again. floor_db: what measuring itself may err by. shapes: further means that the
+    curve may have with their prior probabilities; with what is left, the mean is flat. The result averages over them.
     """
     difference = np.where(heard, difference_db, 0.0)
     seen = np.flatnonzero(heard)
     if not len(seen):
         nothing = np.zeros_like(difference)
-        return Estimate(frequency_hz, difference, nothing, np.sqrt(np.diag(mastering)), heard)
-    measuring = floor_db**2 * np.eye(len(difference))
-    evidence, means, variances = [], [], []
+        return Estimate(frequency_hz, difference, nothing, np.sqrt(np.diag(mastering)), heard, SCALES_DB[-1])
+    flat = (np.zeros_like(difference), 1.0 - sum(share for _, share in shapes))
+    evidence, means, variances, scales = [], [], [], []
     for scale in SCALES_DB:
-        total = (mastering + scale**2 * music + measuring)[np.ix_(seen, seen)]
+        total = (mastering + scale**2 * music + floor_db**2 * np.eye(len(difference)))[np.ix_(seen, seen)]
         lower = np.linalg.cholesky(total)
-        white = np.linalg.solve(lower, difference[seen])
         half = np.linalg.solve(lower, mastering[seen])
-        evidence.append(-0.5 * white @ white - np.log(np.diag(lower)).sum())
-        means.append(half.T @ white)
-        variances.append(np.maximum(np.diag(mastering) - (half**2).sum(axis=0), 0.0))
+        variance = np.maximum(np.diag(mastering) - (half**2).sum(axis=0), 0.0)
+        for shape, share in (flat, *shapes):
+            white = np.linalg.solve(lower, (difference - shape)[seen])
+            evidence.append(np.log(share) - 0.5 * white @ white - np.log(np.diag(lower)).sum())
+            means.append(shape + half.T @ white)
+            variances.append(variance)
+            scales.append(scale)
     weight = np.exp(np.array(evidence) - max(evidence))
     weight /= weight.sum()
     mean = weight @ np.array(means)
     spread = weight @ (np.array(variances) + (np.array(means) - mean) ** 2)
-    return Estimate(frequency_hz, difference, _at_belief(mean, difference, belief), np.sqrt(spread), heard)
+    scale = float(np.exp(weight @ np.log(scales)))
+    return Estimate(frequency_hz, difference, at_belief(mean, difference, belief), np.sqrt(spread), heard, scale)
 
 
-def _at_belief(inferred_db: Array, difference_db: Array, belief: float | None) -> Array:
+def at_belief(inferred_db: Array, difference_db: Array, belief: float | None) -> Array:
+    """The inference at `belief` 0.5, nothing at 0, the whole difference at 1, and straight between."""
     if belief is None:
         return inferred_db
     if belief <= 0.5:
         return inferred_db * belief / 0.5
     return inferred_db + (difference_db - inferred_db) * (belief - 0.5) / 0.5
-
-
-def log_evidence(difference_db: Array, heard: NDArray[np.bool_], covariance: Array) -> float:
-    """Log likelihood of what was heard under a zero-mean Gaussian, up to a constant."""
-    seen = np.flatnonzero(heard)
-    lower = np.linalg.cholesky(covariance[np.ix_(seen, seen)])
-    white = np.linalg.solve(lower, difference_db[seen])
-    return float(-0.5 * white @ white - np.log(np.diag(lower)).sum())

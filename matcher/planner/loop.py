@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
@@ -17,42 +17,87 @@ from dsp.effects.width import Width
 from matcher.aims import Aims
 from matcher.analysis import Progress
 from matcher.io import AudioSource
-from matcher.planner import dynamics, explain, tone, width
+from matcher.planner import density, dynamics, explain, tone, width
 from matcher.planner.gaussian import Array, Estimate
-from matcher.planner.sections import Trial, pick, try_chain
+from matcher.planner.sections import Section, Trial, pick, try_chain
 from matcher.plans import Plan, Step, Track
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
-ROUNDS = 5
+ROUNDS = 4
 CLOSE_LU = 0.03
 WORTH_DB = 0.1
 """Smaller moves are not made."""
+WORTH_DENSITY_DB = 0.3
 QUANTISING_DB = 0.02
 """The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
+LOWEST_CEILING_DB = 0.0
+"""A reference with lower peaks lowers the limiter's ceiling by this at most."""
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """What of the differences between target and reference is taken for mastering."""
+
+    tone: Estimate
+    width: width.WidthEstimate | None
+    density: density.Density
 
 
 @dataclass(frozen=True)
 class Goal:
-    """Where the loop is heading: curves and levels with the amounts already taken in."""
+    """Where the loop is heading, with the amounts already taken in."""
 
     tone_db: Array
     side_db: Array
+    """Of the side against the mid, without the gathered low end."""
     focus_below_hz: float
+    focus_depth_db: float
+    density_db: Array
+    """Change of the five figures of `density`."""
     loudness_lufs: float
 
+    @property
+    def focus_db(self) -> Array:
+        """The gathered low end's part of the side."""
+        return width.focus_db(self.focus_below_hz, self.focus_depth_db)
 
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """Settings the loop ended with, and what it ran into."""
+
+@dataclass
+class Search:
+    """Where the loop stands."""
 
     eq: Eq
     width: Width
-    compressor: Compressor
     gain_db: float
-    reduction_p95_db: float
-    held_back: str
+    ceiling_dbtp: float
+    curve_db: Array
+    side_db: Array
+    compressor: Compressor = field(default_factory=Compressor)
+    reduction_p95_db: float = 0.0
+    held_back: str = ""
     """Why the loudness was not reached: "", `limiting` or `ceiling`."""
+
+    _last: tuple[float, float] | None = None
+
+    def yielded(self, loudness_lufs: float) -> float:
+        """How many LU the last dB of gain has given: less than one into a limiter."""
+        before, self._last = self._last, (self.gain_db, loudness_lufs)
+        if before is None or abs(self.gain_db - before[0]) < 0.01:
+            return 1.0 - min(self.reduction_p95_db, 8.0) / 16.0
+        return float(np.clip((loudness_lufs - before[1]) / (self.gain_db - before[0]), 0.25, 1.0))
+
+    def linear(self) -> Chain:
+        """Tone and width alone."""
+        return Chain((self.eq, self.width))
+
+    def chain(self, aims: Aims) -> Chain:
+        """All effects as they stand."""
+        return Chain((self.eq, self.width, self.compressor, Gain(gain_db=bounded(self.gain_db)), *self.limiter(aims)))
+
+    def limiter(self, aims: Aims) -> tuple[Settings, ...]:
+        """The limiter, where one is wanted."""
+        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 4)),) if aims.limiter else ()
 
 
 def make_plan(
@@ -60,133 +105,159 @@ def make_plan(
 ) -> Plan:
     """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering."""
     believed = tone.estimate(target, reference, aims.belief)
-    sides = width.estimate(target, reference, aims.belief)
-    wanted = dynamics.densities(target, reference, aims.belief)
-    goal = _goal(target, reference, aims, believed, sides)
-    outcome = _search(audio, target, aims, goal, believed, wanted, progress or (lambda done: None))
-    steps = _steps(target, reference, aims, goal, outcome, believed, sides, wanted)
+    beliefs = Beliefs(
+        believed,
+        width.estimate(target, reference, believed.music_db, aims.belief),
+        density.judge(target, reference, believed.music_db, aims.ceiling_dbtp, aims.belief),
+    )
+    goal = _goal(target, reference, aims, beliefs)
+    found = _search(audio, target, aims, goal, beliefs, progress or (lambda done: None))
     return Plan(
         target=_track(target),
         references=tuple(_track(p) for p in reference.tracks),
         aims=msgspec.to_builtins(aims),
-        goal_lufs=None if outcome.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
-        steps=steps,
-        remarks=explain.remarks(target, reference, aims, goal.loudness_lufs, outcome.held_back, wanted),
+        goal_lufs=None if found.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
+        steps=_steps(target, reference, aims, goal, found, beliefs),
+        remarks=explain.remarks(target, reference, aims, goal.loudness_lufs, found.held_back, beliefs.density),
     )
 
 
-def _goal(
-    target: Profile, reference: Reference, aims: Aims, believed: Estimate, sides: width.WidthEstimate | None
-) -> Goal:
+def _goal(target: Profile, reference: Reference, aims: Aims, beliefs: Beliefs) -> Goal:
     wanted_lufs = reference.integrated_lufs if aims.loudness_lufs is None else aims.loudness_lufs
-    share = aims.amount * aims.loudness
-    nothing = np.zeros(len(THIRD_OCTAVES_HZ))
-    side_share = aims.amount * aims.width
+    loudness = target.integrated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.integrated_lufs)
+    dense = beliefs.density.believed_db * aims.amount * aims.dynamics
+    sides, share = beliefs.width, aims.amount * aims.width
     return Goal(
-        tone_db=believed.mean_db * aims.amount * aims.eq,
-        side_db=nothing if sides is None else sides.side.mean_db * side_share,
-        focus_below_hz=0.0 if sides is None else sides.focus_below_hz * (side_share > 0.0),
-        loudness_lufs=target.integrated_lufs + share * (wanted_lufs - target.integrated_lufs),
+        tone_db=beliefs.tone.mean_db * aims.amount * aims.eq,
+        side_db=np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share,
+        focus_below_hz=0.0 if sides is None or share == 0.0 else sides.focus_below_hz,
+        focus_depth_db=0.0 if sides is None else sides.focus_depth_db * share,
+        density_db=dense,
+        loudness_lufs=loudness,
     )
 
 
 def _search(
-    audio: AudioSource,
-    target: Profile,
-    aims: Aims,
-    goal: Goal,
-    believed: Estimate,
-    wanted: list[dynamics.BandDensity],
-    progress: Progress,
-) -> Outcome:
-    """Round by round: render sections, measure, correct tone, width and gain by what is missing."""
-    eq, sides = _eq(goal.tone_db, believed, target), _width(goal.side_db, goal.focus_below_hz)
-    squash = dynamics.compressor(target, wanted, eq).scaled(aims.amount * aims.dynamics)
-    move = goal.loudness_lufs - target.integrated_lufs
-    quiet = eq.is_neutral() and sides.is_neutral() and squash.is_neutral()
-    if quiet and abs(move) < WORTH_DB / 2 and target.true_peak_dbtp <= aims.ceiling_dbtp:
-        return Outcome(eq, sides, squash, 0.0, 0.0, "")
+    audio: AudioSource, target: Profile, aims: Aims, goal: Goal, beliefs: Beliefs, progress: Progress
+) -> Search:
+    """Round by round: render sections, measure, correct tone, width, density and gain by what is missing."""
+    believed, move = beliefs.tone, goal.loudness_lufs - target.integrated_lufs
+    at = Search(
+        eq=_eq(goal.tone_db, believed, target),
+        width=_width(goal.side_db, goal),
+        gain_db=move,
+        ceiling_dbtp=aims.ceiling_dbtp,
+        curve_db=goal.tone_db,
+        side_db=goal.side_db,
+    )
+    dense = bool((goal.density_db < -WORTH_DENSITY_DB).any())
+    linear = at.eq.is_neutral() and at.width.is_neutral()
+    if linear and not dense and abs(move) < WORTH_DB / 2:
+        at.gain_db = 0.0
+        return at
+    rate = audio.sample_rate_hz
     sections = pick(target, audio)
-    before = try_chain(Chain(), sections, audio.sample_rate_hz).balance
-    gain_db, curve, side_curve, held_back, reduction = move, goal.tone_db, goal.side_db, "", 0.0
+    before = try_chain(Chain(), sections, rate)
+    fitted = _fitted(at, aims, goal, before, sections, rate, np.zeros(5)) if dense else None
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
-        chain = Chain((eq, sides, squash, Gain(gain_db=_bounded(gain_db)), *_limiter(aims)))
-        trial = try_chain(chain, sections, audio.sample_rate_hz)
-        reduction = trial.reduction_p95_db
-        gained = trial.balance.integrated_lufs - before.integrated_lufs
-        step, held_back = _gain_step(aims, trial, move - gained, reduction)
-        last = turn >= ROUNDS - 2
-        tone_error, side_error = _errors(goal, before, trial.balance, believed)
-        if not last and not eq.is_neutral() and np.abs(tone_error).max() > WORTH_DB:
-            curve = np.clip(curve + tone_error, -tone.LARGEST_DB, tone.LARGEST_DB)
-            eq = _eq(curve, believed, target)
-        elif abs(step) < CLOSE_LU:
+        trial = try_chain(at.chain(aims), sections, rate)
+        at.reduction_p95_db = trial.reduction_p95_db
+        gained = trial.balance.integrated_lufs - before.balance.integrated_lufs
+        step_db = _gain_step(at, aims, trial, move - gained)
+        last, moved = turn >= ROUNDS - 2, False
+        if not last and fitted is not None:
+            made = trial.figures - before.figures
+            if turn == 0 and (np.abs(made - goal.density_db)[:4] > WORTH_DENSITY_DB).any():
+                _fitted(at, aims, goal, before, sections, rate, made - fitted)
+                moved = True
+        if not last and not linear:
+            moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
+        if abs(step_db) < CLOSE_LU and not moved:
             break
-        if not last and not sides.is_neutral() and np.abs(side_error).max() > 2.0 * WORTH_DB:
-            side_curve = np.clip(side_curve + side_error, -width.LARGEST_DB, width.LARGEST_DB)
-            sides = _width(side_curve, goal.focus_below_hz)
-        gain_db += step
-    return Outcome(eq, sides, squash, _bounded(gain_db), reduction, held_back)
+        at.gain_db += step_db
+    return at
 
 
-def _errors(goal: Goal, before: Balance, after: Balance, believed: Estimate) -> tuple[Array, Array]:
-    """What is missing of the wanted tone and width on the sections, dB per third octave; 0 where nothing is heard."""
-    heard = believed.heard
+def _fitted(
+    at: Search, aims: Aims, goal: Goal, before: Trial, sections: list[Section], rate: int, bias_db: Array
+) -> Array:
+    """Fit the compressor behind tone and width; gives the change of the figures it expects, tone's own included.
+
+    bias_db: by how much an earlier fit came out denser or looser in sound than in its levels.
+    """
+    shaped = try_chain(at.linear(), sections, rate)
+    own = shaped.figures - before.figures
+    wanted = np.minimum(goal.density_db, 0.0) - own - bias_db
+    goal_lufs = shaped.balance.integrated_lufs + at.gain_db
+    lowest = aims.ceiling_dbtp - LOWEST_CEILING_DB
+    found = dynamics.fit(shaped.levels, wanted, goal_lufs, aims.ceiling_dbtp, lowest)
+    at.compressor, at.ceiling_dbtp = found.compressor, found.ceiling_dbtp
+    return own + found.change_db
+
+
+def _corrected(
+    at: Search, goal: Goal, before: Balance, after: Balance, believed: Estimate, target: Profile
+) -> bool:
+    """Add what is missing of the wanted tone and width; whether anything was."""
     made = tone.levels_db(after) - tone.levels_db(before)
-    tone_error = tone.smoothed(goal.tone_db - made, heard)
-    if not width.has_side(before) or not width.has_side(after):
-        return tone_error, np.zeros_like(tone_error)
+    missing = tone.smoothed(goal.tone_db - made, believed.heard)
+    moved = False
+    if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
+        at.curve_db = np.clip(at.curve_db + missing, -tone.LARGEST_DB, tone.LARGEST_DB)
+        at.eq, moved = _eq(at.curve_db, believed, target), True
+    if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
+        return moved
     wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]
-    wanted = goal.side_db + width.focus_db(goal.focus_below_hz)
-    seen = width.side_heard(before) & (wanted > -10.0)
-    return tone_error, np.where(seen, wanted - (wider[1] - wider[0]), 0.0)
+    wanted = goal.side_db + goal.focus_db
+    seen = width.side_heard(before) & (goal.focus_db > -1.0)
+    error = tone.smoothed(wanted - (wider[1] - wider[0]), seen, keep_level=True)
+    if np.abs(error).max() > 2.0 * WORTH_DB:
+        at.side_db = np.clip(at.side_db + error, -width.LARGEST_DB, width.LARGEST_DB)
+        at.width, moved = _width(at.side_db, goal), True
+    return moved
 
 
-def _limiter(aims: Aims) -> tuple[Settings, ...]:
-    return (Limiter(ceiling_dbtp=max(-30.0, aims.ceiling_dbtp - QUANTISING_DB)),) if aims.limiter else ()
-
-
-def _bounded(gain_db: float) -> float:
+def bounded(gain_db: float) -> float:
+    """A gain that the effect takes, in ten-thousandths of a dB."""
     return float(np.clip(round(gain_db, 4), -60.0, 60.0))
 
 
-def _gain_step(aims: Aims, trial: Trial, missing_lu: float, reduction_db: float) -> tuple[float, str]:
-    """The next change of gain, and what holds it back."""
+def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float:
+    """The next change of gain; notes what holds it back."""
+    at.held_back = ""
     if not aims.limiter:
         room = aims.ceiling_dbtp - trial.true_peak_dbtp
-        return (room, "ceiling") if missing_lu > room else (missing_lu, "")
-    room = aims.max_limiting_db - reduction_db
+        at.held_back = "ceiling" if missing_lu > room else ""
+        return min(missing_lu, room)
+    room = aims.max_limiting_db - trial.reduction_p95_db
     if missing_lu > 0.0 and room < 0.5 and missing_lu > room:
-        return min(missing_lu, room), "limiting"
-    # Into a limiter a dB of gain gives less than a dB of loudness.
-    return missing_lu * (1.0 + min(reduction_db, 6.0) / 6.0), ""
+        if at.ceiling_dbtp < aims.ceiling_dbtp:  # a lower ceiling was for the sound; loudness comes first
+            at.ceiling_dbtp = min(aims.ceiling_dbtp, at.ceiling_dbtp + missing_lu - min(room, 0.0))
+            return missing_lu
+        at.held_back = "limiting"
+        return room
+    return missing_lu / at.yielded(trial.balance.integrated_lufs)
 
 
 def _steps(
-    target: Profile,
-    reference: Reference,
-    aims: Aims,
-    goal: Goal,
-    outcome: Outcome,
-    believed: Estimate,
-    sides: width.WidthEstimate | None,
-    wanted: list[dynamics.BandDensity],
+    target: Profile, reference: Reference, aims: Aims, goal: Goal, found: Search, beliefs: Beliefs
 ) -> tuple[Step, ...]:
     """The chain with its reasons; no step for what changes nothing, and a limiter behind everything else."""
     steps = []
-    if not outcome.eq.is_neutral():
-        steps.append(Step(settings=outcome.eq, because=explain.tone(believed, goal.tone_db)))
-    if not outcome.width.is_neutral() and sides is not None:
-        steps.append(Step(settings=outcome.width, because=explain.width(sides, goal.side_db)))
-    if not outcome.compressor.is_neutral():
-        steps.append(Step(settings=outcome.compressor, because=explain.dynamics(wanted)))
-    if outcome.gain_db != 0.0:
-        because = explain.loudness(target, reference, aims, goal.loudness_lufs)
-        steps.append(Step(settings=Gain(gain_db=outcome.gain_db), because=because))
+    if not found.eq.is_neutral():
+        steps.append(Step(settings=found.eq, because=explain.tone(beliefs.tone, goal.tone_db)))
+    if not found.width.is_neutral() and beliefs.width is not None:
+        because = explain.width(beliefs.width, goal.side_db + goal.focus_db)
+        steps.append(Step(settings=found.width, because=because))
+    if not found.compressor.is_neutral():
+        steps.append(Step(settings=found.compressor, because=explain.dynamics(beliefs.density, goal.density_db)))
+    if bounded(found.gain_db) != 0.0:
+        because = explain.loudness(target, aims, goal.loudness_lufs)
+        steps.append(Step(settings=Gain(gain_db=bounded(found.gain_db)), because=because))
     if aims.limiter and (steps or target.true_peak_dbtp > aims.ceiling_dbtp):
-        because = explain.limiter(target, aims, outcome.reduction_p95_db, alone=not steps)
-        steps.append(Step(settings=_limiter(aims)[0], because=because))
+        because = explain.limiter(target, aims, found.ceiling_dbtp, found.reduction_p95_db, alone=not steps)
+        steps.append(Step(settings=found.limiter(aims)[0], because=because))
     return tuple(steps)
 
 
@@ -216,7 +287,10 @@ def _rounded(band: Band) -> Band:
     )
 
 
-def _width(side_db: Array, focus_below_hz: float) -> Width:
+def _width(side_db: Array, goal: Goal) -> Width:
     flat = np.abs(side_db).max(initial=0.0) < WORTH_DB
-    estimate = Estimate(THIRD_OCTAVES_HZ, side_db, side_db, side_db, np.ones(len(side_db), dtype=bool))
-    return Width(side=() if flat else width.points(estimate), focus_below_hz=focus_below_hz)
+    return Width(
+        side=() if flat else width.points(side_db),
+        focus_below_hz=goal.focus_below_hz,
+        focus_depth_db=goal.focus_depth_db,
+    )

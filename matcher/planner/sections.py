@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from dsp.audio import Samples
 from dsp.chain import Chain
 from dsp.effect import Processor
+from dsp.meters.dynamics import DynamicsMeter
 from dsp.meters.loudness import LoudnessMeter, short_term_lufs
 from dsp.meters.spectrum import LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
 from matcher.io import AudioSource
+from matcher.planner.density import figures
+from matcher.planner.dynamics import Levels
 from matcher.profile import Balance, Profile
 
 SECTION_S = 5.0
@@ -59,6 +62,9 @@ class Trial:
 
     balance: Balance
     true_peak_dbtp: float
+    figures: NDArray[np.float64]
+    """The five of `density`."""
+    levels: Levels
     reduction_db: NDArray[np.float32]
     """The limiter's, every 10 ms; empty without one."""
 
@@ -72,18 +78,25 @@ def try_chain(chain: Chain, sections: list[Section], sample_rate_hz: int) -> Tri
     """Render every section through the chain and measure them as one track."""
     channels = sections[0].samples.shape[0]
     loudness, spectrum = LoudnessMeter(sample_rate_hz, channels), LongSpectrum(sample_rate_hz)
-    true_peak = TruePeakMeter(sample_rate_hz, channels)
+    true_peak, dynamics = TruePeakMeter(sample_rate_hz, channels), DynamicsMeter(sample_rate_hz)
     reductions = [np.zeros(0, dtype=np.float32)]
     for section in sections:
         run = chain.processor(sample_rate_hz, channels)
         made = _whole(run, section.samples)[:, section.run_in :]
-        for meter in (loudness, spectrum, true_peak):
+        for meter in (loudness, spectrum, true_peak, dynamics):
             meter.update(made)
         limited = run.measured().get("limiter")
         if limited is not None:
             reductions.append(limited["reduction_db"][section.run_in * 100 // sample_rate_hz :])
-    balance = Balance(loudness.result().integrated_lufs, spectrum.result())
-    return Trial(balance, true_peak.result().peak_dbtp, np.concatenate(reductions))
+    loud, peak_dbtp, course = loudness.result(), true_peak.result().peak_dbtp, dynamics.result()
+    balance = Balance(loud.integrated_lufs, spectrum.result())
+    return Trial(
+        balance,
+        peak_dbtp,
+        figures(course.power, course.peak[3], peak_dbtp - loud.integrated_lufs),
+        Levels.of(course, loud.segment_power),
+        np.concatenate(reductions),
+    )
 
 
 def _whole(run: Processor, samples: Samples) -> Samples:

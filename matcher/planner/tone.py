@@ -43,14 +43,15 @@ def smooth_estimate(difference_db: Array, heard: np.ndarray, belief: float | Non
     return replace(found, mean_db=np.clip(found.mean_db, -LARGEST_DB, LARGEST_DB))
 
 
-def smoothed(error_db: Array, heard: np.ndarray) -> Array:
-    """The part of a deviation that an equalizer of mastering's kind would correct, its level taken out."""
+def smoothed(error_db: Array, heard: np.ndarray, *, keep_level: bool = False) -> Array:
+    """The part of a deviation that an equalizer of mastering's kind would correct; its level only where asked for."""
     if not heard.any():
         return np.zeros_like(error_db)
-    centred = np.where(heard, error_db - error_db[heard].mean(), 0.0)
+    level = float(error_db[heard].mean())
+    centred = np.where(heard, error_db - level, 0.0)
     prior, seen = mastering_prior(), np.flatnonzero(heard)
     inside = prior[np.ix_(seen, seen)] + np.eye(len(seen))
-    return prior[:, seen] @ np.linalg.solve(inside, centred[seen])
+    return prior[:, seen] @ np.linalg.solve(inside, centred[seen]) + (level if keep_level else 0.0)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import numpy as np
 from dsp.curves import Point
 from dsp.effects.width import Width
 from dsp.units import db_from_power
-from matcher.planner.gaussian import Array, Estimate, believed, kernel, log_evidence
+from matcher.planner.gaussian import Array, Estimate, believed, kernel
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
@@ -18,15 +18,25 @@ NEAR_MONO_DB = -50.0
 BAND_FLOOR_DB = -70.0
 """Side bands this far below the whole track say nothing and are not raised."""
 LARGEST_DB = 9.0
-FOCUS_HZ = (60.0, 75.0, 90.0, 105.0, 120.0, 140.0, 160.0, 190.0)
+FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
+FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
+FOCUS_SHARE = 0.3
+"""How many masters have their low end gathered in the centre, before anything was measured."""
+FOCUS_WORTH_DB = 3.0
 
 
 @dataclass(frozen=True)
 class WidthEstimate:
-    """The believed side gain, and where the low end is gathered (0: nowhere)."""
+    """The believed change of the side against the mid, and the part of it that is a low end gathered in the centre."""
 
     side: Estimate
     focus_below_hz: float
+    focus_depth_db: float
+
+    @property
+    def focus_db(self) -> Array:
+        """What gathering the low end does to the side's third octaves."""
+        return focus_db(self.focus_below_hz, self.focus_depth_db)
 
 
 def has_side(profile: Balance) -> bool:
@@ -43,15 +53,20 @@ def side_heard(profile: Balance) -> np.ndarray:
     return (side > whole + BAND_FLOOR_DB) & (mid > whole + BAND_FLOOR_DB) & inside
 
 
-def estimate(target: Profile, reference: Reference, belief: float | None = None) -> WidthEstimate | None:
-    """The believed change of the side against the mid per third octave; None where the target has no side."""
+def estimate(
+    target: Profile, reference: Reference, music_db: float, belief: float | None = None
+) -> WidthEstimate | None:
+    """The believed change of the side against the mid per third octave; None where the target has no side.
+
+    music_db: how far the pieces themselves differ, as the tone estimate has inferred it.
+    """
     if not has_side(target):
         return None
     width = target.third_octaves_db("side") - target.third_octaves_db("mid")
     there = [np.clip(p.third_octaves_db("side") - p.third_octaves_db("mid"), -40.0, 20.0) for p in reference.tone]
     heard = side_heard(target) & np.all([_mid_heard(p) for p in reference.tone], axis=0)
     difference = np.where(heard, np.clip(np.mean(there, axis=0) - width, -40.0, 40.0), 0.0)
-    return estimate_from(difference, heard, belief)
+    return estimate_from(difference, heard, music_db, belief)
 
 
 def _mid_heard(profile: Profile) -> np.ndarray:
@@ -59,39 +74,50 @@ def _mid_heard(profile: Profile) -> np.ndarray:
     return (mid > whole + BAND_FLOOR_DB) & (profile.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ)
 
 
-def estimate_from(difference_db: Array, heard: np.ndarray, belief: float | None) -> WidthEstimate:
-    """Posterior of the side gain under the roughness of the differences themselves."""
+def estimate_from(
+    difference_db: Array, heard: np.ndarray, music_db: float, belief: float | None
+) -> WidthEstimate:
+    """Posterior of the side's gain: the same everywhere or nearly so, with or without a gathered low end."""
     octaves = np.log2(THIRD_OCTAVES_HZ)
-    mastering = kernel(octaves, 0.7, 1.5) + 2.8**2
-    music = kernel(octaves, 0.8, 1.2) + 0.5**2 + 0.3 * np.eye(len(octaves))
-    rough = roughness_db(difference_db, heard)
-
-    def explained(focus_hz: float) -> float:
-        without = difference_db - focus_db(focus_hz)
-        return log_evidence(without, heard, mastering + max(rough, 0.3) ** 2 * music) - (3.0 if focus_hz else 0.0)
-
-    focus = max((0.0, *FOCUS_HZ), key=explained) if heard.sum() > 6 else 0.0
-    found = believed(THIRD_OCTAVES_HZ, difference_db - focus_db(focus), heard, mastering, music, belief, floor_db=0.1)
-    bounded = replace(found, difference_db=difference_db, mean_db=np.clip(found.mean_db, -LARGEST_DB, LARGEST_DB))
-    return WidthEstimate(bounded, focus)
-
-
-def roughness_db(difference_db: Array, heard: np.ndarray) -> float:
-    """Typical jump from one third octave to the next, as the size of what makes it."""
-    jumps = np.abs(np.diff(difference_db[heard]))
-    return float(np.median(jumps)) if len(jumps) else 1.0
+    mastering = kernel(octaves, 0.8, 1.5) + 2.8**2
+    # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
+    strangers = 1.0 / (1.0 + (8.0 / max(music_db, 0.1)) ** 6)
+    music = kernel(octaves, 0.7, 1.2) + (0.2 + 1.2 * strangers) + 0.3 * np.eye(len(octaves))
+    share = FOCUS_SHARE / (len(FOCUS_HZ) * len(FOCUS_DEPTHS_DB))
+    gathered = [(hz, depth) for hz in FOCUS_HZ for depth in FOCUS_DEPTHS_DB]
+    shapes = tuple((focus_db(hz, depth), share) for hz, depth in gathered)
+    found = believed(
+        THIRD_OCTAVES_HZ, difference_db, heard, mastering, music, belief, floor_db=0.3, shapes=shapes
+    )
+    curve = np.clip(found.mean_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), LARGEST_DB)
+    hz, depth_db = _gathered_in(curve)
+    return WidthEstimate(replace(found, mean_db=curve), hz, depth_db)
 
 
-def focus_db(focus_hz: float) -> Array:
-    """What gathering below `focus_hz` does to the side's third octaves."""
-    if focus_hz == 0.0:
-        return np.zeros(len(THIRD_OCTAVES_HZ))
-    return np.maximum(Width(focus_below_hz=focus_hz).response_db(THIRD_OCTAVES_HZ), -40.0)
+def _gathered_in(curve_db: Array) -> tuple[float, float]:
+    """Corner and depth of the low cut that best describes how the curve falls at the bottom; 0, 0 where it does not."""
+    top = float(np.median(curve_db[(THIRD_OCTAVES_HZ > 220.0) & (THIRD_OCTAVES_HZ < 1100.0)]))
+    low = THIRD_OCTAVES_HZ < 320.0
+    depth = top - float(curve_db[THIRD_OCTAVES_HZ < 60.0].mean())
+    if depth < FOCUS_WORTH_DB:
+        return 0.0, 0.0
+    candidates = [(hz, d) for hz in np.arange(60.0, 200.0, 5.0) for d in np.arange(3.0, 30.0, 1.0)]
+
+    def misfit(candidate: tuple[float, float]) -> float:
+        return float(np.sum((curve_db - top - focus_db(*candidate))[low] ** 2))
+
+    best = min(candidates, key=misfit)
+    return float(best[0]), float(best[1])
 
 
-def points(estimate: Estimate) -> tuple[Point, ...]:
+def focus_db(focus_below_hz: float, depth_db: float) -> Array:
+    """What gathering the low end does to the side's third octaves."""
+    return Width(focus_below_hz=focus_below_hz, focus_depth_db=depth_db).response_db(THIRD_OCTAVES_HZ)
+
+
+def points(side_db: Array) -> tuple[Point, ...]:
     """The curve by octave, or a single point where it is flat within half a dB."""
-    gain = np.interp(np.log2(OCTAVES_HZ[1:]), np.log2(estimate.frequency_hz), estimate.mean_db)
+    gain = np.interp(np.log2(OCTAVES_HZ[1:]), np.log2(THIRD_OCTAVES_HZ), side_db)
     if np.ptp(gain) < 0.5:
         return (Point(frequency_hz=1000.0, gain_db=round(float(gain.mean()), 4)),)
     pairs = zip(OCTAVES_HZ[1:], gain, strict=True)

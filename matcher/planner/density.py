@@ -1,0 +1,96 @@
+"""Density: five figures of how compressed a track is, and what of their difference is mastering.
+
+Crest factor, the spread of three bands (how far the loud moments stand above the usual ones) and the ratio of peak to
+loudness move together when a track is compressed and limited; music moves them one by one. So they are judged together:
+what is believed of a band that says little follows from those that say more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from dsp.meters.dynamics import SEGMENT_S
+from matcher.planner.gaussian import Array, at_belief
+from matcher.profile import Profile
+from matcher.reference import Reference
+
+NAMES = ("crest factor", "low band", "mid band", "high band", "peak to loudness")
+_MASTERING_SD_DB = np.array([1.9, 3.0, 2.0, 2.4, 4.0])
+"""How far mastering moves each figure; with the correlation it shares in all of them."""
+_TOGETHER = 0.65
+LARGEST_DIFFERENCE_DB = 10.0
+HEARD_DB = -55.0
+BLOCK = round(0.05 / SEGMENT_S)
+CREST_BLOCK = round(0.4 / SEGMENT_S)
+
+
+@dataclass(frozen=True)
+class Density:
+    """Target against reference, in the order of `NAMES`, dB."""
+
+    target_db: Array
+    reference_db: Array
+    believed_db: Array
+    """The change that is taken for mastering; negative is denser."""
+
+
+def figures(power: Array, peak: Array, peak_to_loudness_db: float) -> Array:
+    """The five figures.
+
+    power: mean square of low, mid, high and whole band every 10 ms, shape (4, segments); peak: of the whole band, shape
+    (segments,), linear. Silent stretches are left out.
+    """
+    heard = power[3] > power[3].max(initial=0.0) * 10.0 ** (HEARD_DB / 10.0)
+    spreads = [_spread_db(band[heard]) for band in power[:3]]
+    return np.array([_crest_db(power[3], peak), *spreads, peak_to_loudness_db])
+
+
+def _spread_db(power: Array) -> float:
+    blocks = len(power) // BLOCK
+    if blocks < 4:
+        return 0.0
+    level = 10.0 * np.log10(power[: blocks * BLOCK].reshape(blocks, BLOCK).mean(axis=1) + 1e-14)
+    top, half = np.percentile(level, [95, 50])
+    return float(min(top - half, 30.0))
+
+
+def _crest_db(power: Array, peak: Array) -> float:
+    blocks = max(len(power) // CREST_BLOCK, 1)
+    rms = power[: blocks * CREST_BLOCK].reshape(blocks, -1).mean(axis=1) + 1e-14
+    crest = 10.0 * np.log10(peak[: blocks * CREST_BLOCK].reshape(blocks, -1).max(axis=1) ** 2 / rms + 1e-14)
+    return float(np.median(crest[rms >= np.median(rms)]))
+
+
+def of_profile(profile: Profile, ceiling_dbtp: float | None = None) -> Array:
+    """The five figures of a whole track. ceiling_dbtp: peaks above it are no merit and count as it."""
+    power = np.array([10.0 ** (profile.sketch.power_db(band) / 10.0) for band in ("low", "mid", "high", "whole")])
+    peak = 10.0 ** (profile.sketch.peak_db("whole") / 20.0)
+    highest = profile.true_peak_dbtp if ceiling_dbtp is None else min(profile.true_peak_dbtp, ceiling_dbtp)
+    return figures(power.astype(np.float64), peak.astype(np.float64), highest - profile.integrated_lufs)
+
+
+def music_sd_db(music_db: float) -> Array:
+    """How far two pieces differ in each figure by themselves, where their tone differs by `music_db`."""
+    return np.array([
+        min(0.14 * music_db, 1.3),
+        min(0.5 * music_db, 5.0),
+        min(0.35 * music_db, 0.85),
+        min(0.65 * music_db, 6.0),
+        min(0.2 * music_db, 0.5),
+    ])  # fmt: skip
+
+
+def judge(
+    target: Profile, reference: Reference, music_db: float, ceiling_dbtp: float, belief: float | None = None
+) -> Density:
+    """What of the difference in density is mastering."""
+    here = of_profile(target)
+    there = np.mean([of_profile(p, ceiling_dbtp) for p in reference.dynamics], axis=0)
+    difference = np.clip(there - here, -LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB)
+    together = _TOGETHER + (1.0 - _TOGETHER) * np.eye(len(NAMES))
+    mastering = np.outer(_MASTERING_SD_DB, _MASTERING_SD_DB) * together
+    music = np.diag(music_sd_db(music_db) ** 2 + 0.05**2)
+    inferred = mastering @ np.linalg.solve(mastering + music, difference)
+    return Density(here, there, at_belief(inferred, difference, belief))
