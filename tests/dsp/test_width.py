@@ -59,7 +59,7 @@ def test_side_has_the_curve(settings, rate_hz):
     hz = bins * rate_hz / n
     curve_db = np.interp(np.log(hz), np.log([200.0, 6_000.0]), [-6.0, 4.0]) if settings.side else np.zeros(len(hz))
     focus = settings.focus_below_hz
-    low_cut = hz**4 / (hz**4 + focus**4)
+    low_cut = (hz**4 + 10 ** (-settings.focus_depth_db / 20) * focus**4) / (hz**4 + focus**4)
     wanted = 10 ** (curve_db / 20) * low_cut
     # The response bends into -80 dB: seen where a lot is taken away.
     np.testing.assert_allclose(np.abs(np.fft.rfft(taps, n)[bins]), wanted, rtol=0, atol=2e-4)
@@ -67,14 +67,23 @@ def test_side_has_the_curve(settings, rate_hz):
     assert np.abs(20 * np.log10(np.abs(np.fft.rfft(taps, n)[bins]) / wanted))[loud].max() <= CURVE_DB
 
 
+def side_gain_db(settings, hz, rate_hz=48_000):
+    taps = side_taps(settings, rate_hz, 10_000)
+    return 20 * np.log10(np.abs(np.exp(-2j * np.pi * np.multiply.outer(hz, np.arange(len(taps))) / rate_hz) @ taps))
+
+
 @pytest.mark.parametrize("focus_hz", [80.0, 120.0, 300.0])
 def test_low_focus_falls_by_24_db_an_octave(focus_hz):
-    """6 dB down at the corner, half a dB an octave above, 24 dB more with each octave below."""
-    rate_hz = 48_000
-    taps = side_taps(Width(focus_below_hz=focus_hz), rate_hz, 10_000)
-    hz = focus_hz * np.array([2.0, 1.0, 0.5, 0.25])
-    gain = np.abs(np.exp(-2j * np.pi * np.multiply.outer(hz, np.arange(len(taps))) / rate_hz) @ taps)
-    np.testing.assert_allclose(20 * np.log10(gain), [-0.527, -6.021, -24.609, -48.198], atol=0.05)
+    """6 dB down at the corner, half a dB an octave above, 24 dB at an octave below, until the depth ends it."""
+    gain_db = side_gain_db(Width(focus_below_hz=focus_hz, focus_depth_db=60.0), focus_hz * 2.0 ** np.array([1, 0, -1]))
+    np.testing.assert_allclose(gain_db, [-0.53, -6.01, -24.47], atol=0.05)
+
+
+@pytest.mark.parametrize("depth_db", [6.0, 20.0, 40.0])
+def test_low_focus_ends_at_its_depth(depth_db):
+    """Five octaves below the corner the side has fallen by the depth and no more."""
+    gain_db = side_gain_db(Width(focus_below_hz=500.0, focus_depth_db=depth_db), np.array([15.0, 20.0, 5_000.0]))
+    np.testing.assert_allclose(gain_db, [-depth_db, -depth_db, 0.0], atol=0.1)
 
 
 @pytest.mark.parametrize("settings", [WIDER, FOCUSED, EVERYTHING, Width(focus_below_hz=40.0)])
@@ -119,7 +128,10 @@ def test_points_must_rise():
 
 
 def test_half_the_amount():
-    """Half of it is half the gain in dB and a low focus an octave lower."""
+    """Half of it is half the gain and half the depth in dB, at the same corner; none of it is neutral."""
     half = EVERYTHING.scaled(0.5)
     assert [p.gain_db for p in half.side] == [-3.0, 2.0]
-    assert half.focus_below_hz == 100.0
+    assert (half.focus_below_hz, half.focus_depth_db) == (200.0, EVERYTHING.focus_depth_db / 2)
+    assert EVERYTHING.scaled(0.0).is_neutral()
+    assert Width(focus_below_hz=200.0, focus_depth_db=0.0).is_neutral()
+    assert not half.is_neutral()
