@@ -199,6 +199,15 @@ def test_a_click_is_in_the_column_where_it_is():
     assert not power[12:].any()
 
 
+def test_a_click_between_two_columns_is_in_both():
+    """On the border of two blocks a click counts as much in the one as in the other: windows lie centred."""
+    samples = np.zeros((1, 48_000))
+    samples[0, int(0.55 * 48_000)] = 1.0
+    power = fed(BandMeter(48_000), samples).mid.sum(axis=0)
+    assert power[10] == pytest.approx(power[11], rel=1e-4)
+    assert power[10] > 0.0
+
+
 @pytest.mark.parametrize("meter", [BandMeter, LongSpectrum])
 @pytest.mark.parametrize("channels", [1, 2])
 def test_silence(meter, channels):
