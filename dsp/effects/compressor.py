@@ -99,9 +99,11 @@ def low_share(frequency_hz: NDArray[np.float64], crossover_hz: float) -> NDArray
 
 def _splits(crossovers_hz: tuple[float, ...], sample_rate_hz: int) -> list[fir.Fir]:
     """The filter of all that lies below each crossover."""
-    # The response falls as exp(-sqrt(2) pi fc t): 100 dB in 2.6 / fc seconds.
+    # The response falls as exp(-sqrt(2) pi fc t): 100 dB in 2.6 / fc seconds. That ends too soon where the curve has
+    # not come down by the Nyquist frequency.
+    least_s = 64 / sample_rate_hz
     return [
-        fir.zero_phase(lambda hz, fc=fc: low_share(hz, fc), sample_rate_hz, 3.0 / fc)  # type: ignore[misc]
+        fir.zero_phase(lambda hz, fc=fc: low_share(hz, fc), sample_rate_hz, max(3.0 / fc, least_s))  # type: ignore[misc]
         for fc in crossovers_hz
     ]
 
@@ -126,13 +128,13 @@ class CompressorProcessor(Processor):
             for b in settings.bands
         ]
         self._neutral = [b.is_neutral for b in settings.bands]
-        splits = _splits(settings.crossovers_hz, sample_rate_hz)
+        splits = _splits(settings.crossovers_hz, sample_rate_hz) if self._bands else []
         self._bank = fir.FirStream(splits, bank=True) if splits else None
         self._waiting: Samples | None = None
 
     def process(self, block: Samples) -> Samples:
         if self._bank is None:
-            return self._compressed(block, [block])
+            return self._compressed(block, [block] * len(self._bands))
         self._waiting = block if self._waiting is None else np.concatenate([self._waiting, block], axis=1)
         return self._split(self._bank.process(block))
 
@@ -159,7 +161,8 @@ class CompressorProcessor(Processor):
 
     def measured(self) -> dict[str, Any]:
         bands = [
-            {"max_reduction_db": -k.deepest_db, "mean_reduction_db": -k.total_db / max(k.steps, 1)} for k in self._bands
+            {"max_reduction_db": abs(k.deepest_db), "mean_reduction_db": abs(k.total_db) / max(k.steps, 1)}
+            for k in self._bands
         ]
         return {"compressor": {"bands": bands}}
 

@@ -75,7 +75,7 @@ class Compressor {
     void close(size_t channels) {
         const double power = (energy[0] + energy[1]) / static_cast<double>(grid * channels);
         energy[0] = energy[1] = 0.0;
-        average += (power - average) * average_step;
+        average += (power + 1e-30 - average) * average_step;  // no denormals after the music has ended
         // A full-scale sine has a power of 1/2 and reads 0 dB.
         const double gain = ballistics.next(curve.gain(10.0 * std::log10(2.0 * average + 1e-20)));
         deepest = std::min(deepest, gain);

@@ -72,7 +72,7 @@ def _window(size: int) -> NDArray[np.float64]:
 def _powers(frames: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:
     """(channels, frames, size) windowed left/right or mono to power of mid, side and their product, (frames, bins)."""
     spectra = scipy.fft.rfft(frames, axis=-1)
-    spectra[..., 0] *= np.sqrt(0.5)
+    spectra[..., [0, -1]] *= np.sqrt(0.5)  # the two bins without a mirror image, sizes being even
     if len(spectra) == 1:
         mid = spectra[0].real ** 2 + spectra[0].imag ** 2
         return mid, np.zeros_like(mid), np.zeros_like(mid)

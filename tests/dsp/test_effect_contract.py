@@ -326,8 +326,10 @@ def alternatives(kind: inspect.Type, value: Any) -> Iterator[Any]:
         case inspect.UnionType(types=kinds):
             for each in kinds:
                 yield from alternatives(each, value)
-        case inspect.VarTupleType():
+        case inspect.VarTupleType(item_type=item):
             yield value[:-1]
+            for n, each in enumerate(value):
+                yield from ((*value[:n], other, *value[n + 1 :]) for other in alternatives(item, each))
         case inspect.TupleType(item_types=kinds):
             for n, each in enumerate(kinds):
                 yield from ((*value[:n], other, *value[n + 1 :]) for other in alternatives(each, value[n]))

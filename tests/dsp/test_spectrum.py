@@ -1,0 +1,218 @@
+"""Spectra: Parseval, mid and side identities, and what blocks, rates and short streams must not change."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dsp.meters.spectrum import BLOCK_S, BandMeter, LongSpectrum, band_centres_hz, band_edges_hz
+from dsp.units import erb_number
+
+RATES_HZ = (22_050, 44_100, 48_000, 69_313, 96_000)
+LEVEL_DB, CUTS = 0.1, 1e-6
+
+
+def fed(meter, samples, cuts=()):
+    edges = [0, *sorted(min(c, samples.shape[1]) for c in cuts), samples.shape[1]]
+    for a, b in itertools.pairwise(edges):
+        meter.update(samples[:, a:b])
+    return meter.result()
+
+
+def noise(seconds, rate_hz, channels=2, seed=3):
+    return np.random.default_rng(seed).normal(size=(channels, int(seconds * rate_hz)))
+
+
+def sine(hz, rate_hz, seconds=2.0, amplitude=1.0):
+    return amplitude * np.sin(2 * np.pi * hz * np.arange(int(seconds * rate_hz)) / rate_hz)[None]
+
+
+def test_bands_are_even_in_erb():
+    """Forty bands from 22 Hz to 20 kHz, one ERB step apart, centres between."""
+    edges = band_edges_hz()
+    assert (len(edges), len(band_centres_hz())) == (41, 40)
+    np.testing.assert_allclose(edges[[0, -1]], [22.0, 20_000.0])
+    np.testing.assert_allclose(np.diff(erb_number(edges)), np.diff(erb_number(edges))[0])
+    assert ((edges[:-1] < band_centres_hz()) & (band_centres_hz() < edges[1:])).all()
+
+
+# --- levels
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_white_noise_fills_bands_by_their_width(rate_hz):
+    """The mean power of each band is its share of the spectrum, and together they are the signal's."""
+    samples = noise(12.0, rate_hz, channels=1)
+    bands = fed(BandMeter(rate_hz), samples)
+    edges = np.minimum(band_edges_hz(), rate_hz / 2)
+    share = np.diff(edges) / (rate_hz / 2)
+    got = bands.mid.astype(np.float64).mean(axis=1)
+    heard = share > 0
+    blocks_worth = np.sqrt(share[heard] * rate_hz / 2 * 12.0)
+    assert (np.abs(got[heard] / share[heard] - 1) <= 4.0 / blocks_worth + 0.01).all()
+    assert not got[~heard].any()
+    assert got.sum() == pytest.approx(share.sum() * np.mean(samples**2), rel=0.01)
+    assert not bands.side.any()
+    assert not bands.cross.any()
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+def test_long_spectrum_sums_to_the_power(rate_hz):
+    """Its bins sum to the mean square, with fractions of bins where bands cut them, and with all of them together."""
+    samples = noise(10.0, rate_hz)
+    spectrum = fed(LongSpectrum(rate_hz), samples)
+    mid, side = samples.sum(axis=0) / 2, np.diff(samples, axis=0)[0] / 2
+    assert spectrum.mid.sum() == pytest.approx(np.mean(mid**2), rel=0.01)
+    assert spectrum.side.sum() == pytest.approx(np.mean(side**2), rel=0.01)
+    edges = np.array([0.0, 33.3, 100.0, 101.0, 5_000.0, rate_hz])
+    parts = spectrum.in_bands(spectrum.mid, edges)
+    assert parts.sum() == pytest.approx(spectrum.mid.sum(), rel=1e-12)
+    width = np.diff(np.minimum(edges, rate_hz / 2)) / (rate_hz / 2)
+    assert parts[3:] == pytest.approx(width[3:] * np.mean(mid**2), rel=0.05)
+    whole = spectrum.in_bands(spectrum.mid, np.array([40.0, 4_000.0]))
+    split = spectrum.in_bands(spectrum.mid, np.linspace(40.0, 4_000.0, 77))
+    assert split.sum() == pytest.approx(whole.sum(), rel=1e-12)
+
+
+@pytest.mark.parametrize("hz_of_rate", [0.0, 0.5])
+def test_dc_and_nyquist_count_once(hz_of_rate):
+    """The two bins without a mirror image are not doubled: DC and the Nyquist frequency read their mean square."""
+    samples = np.cos(2 * np.pi * hz_of_rate * np.arange(3 * 48_000))[None]
+    spectrum = fed(LongSpectrum(48_000), samples)
+    middle = spectrum.mid.sum()
+    assert 10 * np.log10(middle) == pytest.approx(0.0, abs=LEVEL_DB)
+    assert spectrum.frequency_hz[spectrum.mid.argmax()] == pytest.approx(hz_of_rate * 48_000)
+
+
+@pytest.mark.parametrize("rate_hz", [44_100, 96_000])
+@pytest.mark.parametrize("band", [12, 20, 30, 38])
+def test_sine_reads_its_level_in_its_band(band, rate_hz):
+    """A sine in the middle of a band wide enough for the window has its power there, in every block."""
+    bands = fed(BandMeter(rate_hz), sine(band_centres_hz()[band], rate_hz, amplitude=0.5))
+    inner = 10 * np.log10(bands.mid[:, 2:-2].astype(np.float64) + 1e-30)
+    np.testing.assert_allclose(inner[band], 10 * np.log10(0.125), atol=LEVEL_DB)
+    assert np.delete(inner, [band - 1, band, band + 1], axis=0).max() <= -60.0
+
+
+@pytest.mark.parametrize(("hz", "short_db"), [(25.0, 0.5), (50.0, 0.1), (440.0, 0.1), (10_000.0, 0.1)])
+def test_sine_reads_its_level_in_a_third_octave(hz, short_db):
+    """The long spectrum has a sine's power within a third octave around it; at 25 Hz the window takes 0.4 dB."""
+    spectrum = fed(LongSpectrum(48_000), sine(hz, 48_000, 8.0))
+    third = spectrum.in_bands(spectrum.mid, hz * 2.0 ** np.array([-1 / 6, 1 / 6]))
+    assert 10 * np.log10(2 * third[0]) == pytest.approx(0.0, abs=short_db)
+
+
+# --- mid, side and their product
+
+
+@pytest.mark.parametrize("meter", [BandMeter, LongSpectrum])
+def test_left_and_right_follow(meter):
+    """Left is mid + side + twice their product, right the same with a minus."""
+    samples = noise(2.0, 44_100)
+    samples = np.stack([samples[0], 0.6 * samples[0] - 0.3 * samples[1]])
+    both = fed(meter(44_100), samples)
+    left, right = (fed(meter(44_100), channel[None]) for channel in samples)
+    scale = left.mid.max()
+    np.testing.assert_allclose(both.mid + both.side + 2 * both.cross, left.mid, rtol=1e-4, atol=1e-6 * scale)
+    np.testing.assert_allclose(both.mid + both.side - 2 * both.cross, right.mid, rtol=1e-4, atol=1e-6 * scale)
+    assert (both.cross**2 <= both.mid * both.side * (1 + 1e-4) + 1e-12).all()
+
+
+@pytest.mark.parametrize("meter", [BandMeter, LongSpectrum])
+def test_channels_swapped_and_scaled(meter):
+    """Swapped channels turn the product's sign, 6 dB more is four times the power, equal channels have no side."""
+    samples = noise(1.0, 44_100)
+    plain, swapped = fed(meter(44_100), samples), fed(meter(44_100), np.ascontiguousarray(samples[::-1]))
+    louder = fed(meter(44_100), 2.0 * samples)
+    for name, sign in (("mid", 1), ("side", 1), ("cross", -1)):
+        scale = np.abs(getattr(plain, name)).max()
+        np.testing.assert_allclose(getattr(swapped, name), sign * getattr(plain, name), atol=1e-6 * scale)
+        np.testing.assert_allclose(getattr(louder, name), 4 * getattr(plain, name), rtol=1e-5, atol=1e-9 * scale)
+    equal = fed(meter(44_100), np.repeat(samples[:1], 2, axis=0))
+    mono = fed(meter(44_100), samples[:1])
+    assert np.abs(equal.side).max() <= 1e-12 * equal.mid.max()
+    np.testing.assert_allclose(equal.mid, mono.mid, rtol=1e-5)
+
+
+# --- time
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(
+    cuts=st.lists(st.integers(0, 40_000), max_size=15),
+    rate_hz=st.sampled_from([22_050, 44_100, 69_313]),
+    dtype=st.sampled_from([np.float32, np.float64]),
+)
+def test_cuts_change_nothing(cuts, rate_hz, dtype):
+    """However the stream is cut, both meters read the same."""
+    samples = noise(0.9, rate_hz).astype(dtype)
+    for meter in (BandMeter, LongSpectrum):
+        whole, cut = fed(meter(rate_hz), samples), fed(meter(rate_hz), samples, cuts)
+        for name in ("mid", "side", "cross"):
+            got, wanted = getattr(cut, name), getattr(whole, name)
+            assert got.shape == wanted.shape
+            np.testing.assert_allclose(got, wanted, rtol=CUTS, atol=CUTS * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("rate_hz", RATES_HZ)
+@pytest.mark.parametrize("seconds", [0.001, 0.03, 0.0501, 0.1, 1.26])
+def test_a_column_for_every_whole_block(seconds, rate_hz):
+    """Streams have a column per 50 ms that lies in them whole, and never none."""
+    samples = noise(seconds, rate_hz)
+    bands = fed(BandMeter(rate_hz), samples)
+    ends = np.floor(np.arange(1, 60) * BLOCK_S * rate_hz + 0.5)
+    assert bands.mid.shape == (40, max(1, int((ends <= samples.shape[1]).sum())))
+    assert bands.mid.dtype == np.float32
+    assert bands.mid.sum() > 0
+    spectrum = fed(LongSpectrum(rate_hz), samples)
+    assert len(spectrum.frequency_hz) == len(spectrum.mid)
+    assert spectrum.frequency_hz[-1] == pytest.approx(rate_hz / 2)
+    assert spectrum.mid.sum() > 0
+
+
+@pytest.mark.parametrize("rate_hz", [22_050, 44_100, 48_000, 69_313])
+def test_shifted_sound_shifts_columns(rate_hz):
+    """100 ms of silence before the sound are two columns before the same columns."""
+    samples = noise(1.0, rate_hz)
+    late = np.concatenate([np.zeros((2, round(0.1 * rate_hz))), samples], axis=1)
+    plain, shifted = fed(BandMeter(rate_hz), samples), fed(BandMeter(rate_hz), late)
+    assert shifted.mid.shape[1] == plain.mid.shape[1] + 2
+    whole = (0.1 * rate_hz) % 1 == 0
+    for name in ("mid", "side", "cross"):
+        got, wanted = getattr(shifted, name)[:, 2:], getattr(plain, name)
+        tolerance = 1e-6 if whole else 0.02
+        np.testing.assert_allclose(got, wanted, atol=tolerance * np.abs(wanted).max())
+    assert not shifted.mid[:, 0].any()
+
+
+def test_a_click_is_in_the_column_where_it_is():
+    """Energy lands in the block that holds it, and decays over the window's 45 ms to either side."""
+    rate_hz = 48_000
+    samples = np.zeros((1, rate_hz))
+    samples[0, int(0.525 * rate_hz)] = 1.0
+    power = fed(BandMeter(rate_hz), samples).mid.sum(axis=0)
+    assert power.argmax() == 10
+    assert power[[9, 11]].max() <= 0.01 * power[10]
+    assert not power[:9].any()
+    assert not power[12:].any()
+
+
+def test_a_click_between_two_columns_is_in_both():
+    """On the border of two blocks a click counts as much in the one as in the other: windows lie centred."""
+    samples = np.zeros((1, 48_000))
+    samples[0, int(0.55 * 48_000)] = 1.0
+    power = fed(BandMeter(48_000), samples).mid.sum(axis=0)
+    assert power[10] == pytest.approx(power[11], rel=1e-4)
+    assert power[10] > 0.0
+
+
+@pytest.mark.parametrize("meter", [BandMeter, LongSpectrum])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_silence(meter, channels):
+    """Silence has no power, and a stream of no samples is silence."""
+    for length in (0, 30_000):
+        found = fed(meter(44_100), np.zeros((channels, length)))
+        assert not found.mid.any()
+        assert not found.side.any()
