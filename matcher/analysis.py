@@ -68,7 +68,7 @@ class ProfileBuilder:
             true_peak_dbtp=true_peak.peak_dbtp,
             sample_peak_dbfs=true_peak.sample_peak_dbfs,
             figures=figures(dynamics.power, dynamics.peak[3]),
-            segment_power=np.asarray(loudness.segment_power, dtype=np.float32),
+            segment_db=db_from_power(loudness.segment_power).astype(np.float16),
             spectrum=self._spectrum.result(),
             sketch=Sketch.of(bands.mid, bands.side, bands.cross, dynamics.peak, dynamics.power),
         )

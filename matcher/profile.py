@@ -19,7 +19,7 @@ from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 3
+PROFILE_VERSION = 4
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -175,8 +175,8 @@ class Profile(Balance):
     sample_peak_dbfs: float
     figures: NDArray[np.float64]
     """How compressed it is, the four of `dsp.meters.dynamics.figures`: crest factor, spread of three bands, dB."""
-    segment_power: NDArray[np.float32]
-    """K-weighted power of every 10 ms, summed over channels, shape (segments,)."""
+    segment_db: NDArray[np.float16]
+    """K-weighted power of every 10 ms, summed over channels, dB, shape (segments,)."""
     sketch: Sketch
 
     @property
@@ -189,12 +189,17 @@ class Profile(Balance):
         """Peak to loudness ratio: true peak minus integrated loudness."""
         return self.true_peak_dbtp - self.integrated_lufs
 
+    @property
+    def segment_power(self) -> NDArray[np.float64]:
+        """K-weighted power of every 10 ms, to within half a percent."""
+        return 10.0 ** (self.segment_db.astype(np.float64) / 10.0)
+
     @cached_property
     def psr_db(self) -> float:
         """Median over the louder half of the track of the peak in 3 s minus their short-term loudness."""
         from dsp.meters.loudness import short_term_lufs
 
-        loud = short_term_lufs(np.asarray(self.segment_power, dtype=np.float64), hop_ms=100)
+        loud = short_term_lufs(self.segment_power, hop_ms=100)
         if not len(loud):
             return self.plr_db
         peaks = self.sketch.peak_db("whole")

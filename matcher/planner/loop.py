@@ -155,7 +155,7 @@ def _search(
         curve_db=goal.tone_db,
         side_db=goal.side_db,
     )
-    dense = bool((goal.density_db < -WORTH_DENSITY_DB).any())
+    dense = bool((goal.density_db[:4] < -WORTH_DENSITY_DB).any())
     linear = at.eq.is_neutral() and at.width.is_neutral()
     if linear and not dense and abs(move) < WORTH_DB / 2:
         at.gain_db, at.ceiling_dbtp = 0.0, aims.ceiling_dbtp

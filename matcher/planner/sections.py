@@ -42,7 +42,7 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     if profile.duration_s <= SECTION_S * COUNT:
         return [Section(audio.read(0, audio.length_samples), 0)]
     # Windows that reach into silence before or behind the music are no candidates.
-    power = profile.segment_power.astype(np.float64)
+    power = profile.segment_power
     sounding = np.flatnonzero(power > power.max() * 1e-6)
     first, last = int(np.ceil(sounding[0] / HOP)), int(sounding[-1] // HOP)
     length = int(SECTION_S * 100) // HOP

