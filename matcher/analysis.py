@@ -11,7 +11,7 @@ import numpy as np
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
 from dsp.meters.dynamics import DynamicsMeter, figures
-from dsp.meters.loudness import LoudnessMeter
+from dsp.meters.loudness import LoudnessMeter, isolated_lufs
 from dsp.meters.spectrum import BandMeter, LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
 from dsp.units import FLOOR_DB, db_from_power
@@ -62,6 +62,7 @@ class ProfileBuilder:
             channels=self.channels,
             length_samples=self.length_samples,
             integrated_lufs=loudness.integrated_lufs,
+            isolated_lufs=isolated_lufs(loudness.segment_power),
             range_lu=loudness.range_lu,
             max_momentary_lufs=loudness.max_momentary_lufs,
             max_short_term_lufs=loudness.max_short_term_lufs,

@@ -156,7 +156,7 @@ def _corrected(made: Plan, before: Profile, goal: Reference, aims: Aims, result:
     step = made.step("gain")
     if step is None or made.goal_lufs is None:
         return None
-    missing = made.goal_lufs - result.profile.integrated_lufs
+    missing = made.goal_lufs - result.profile.isolated_lufs
     if abs(missing) <= CLOSE_LU:
         return None
     limited = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)

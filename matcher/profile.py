@@ -19,7 +19,7 @@ from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 4
+PROFILE_VERSION = 6
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -94,7 +94,8 @@ class Sketch:
 class Balance:
     """Loudness and mean spectrum: all that tone and width need."""
 
-    integrated_lufs: float
+    isolated_lufs: float
+    """Integrated loudness as if silence lay around the track: what planning uses."""
     spectrum: Spectrum
 
     @cached_property
@@ -163,6 +164,7 @@ class Balance:
 class Profile(Balance):
     """What was measured of one track. Levels are of the file as it is; nothing is normalised."""
 
+    integrated_lufs: float
     name: str
     content_hash: str
     sample_rate_hz: int

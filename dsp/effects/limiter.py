@@ -3,9 +3,9 @@
 Two stages. The first shapes the sound: it looks ahead, goes down along a smooth slope that is in time for the peak,
 holds long enough for the next crest of a low note (so a steady bass is turned down, not bent), and comes back at a pace
 that depends on the programme: a lone transient is back within half a dB after a few tenths of a second, sustained
-limiting settles on a slow average and does not pump. The second measures what the first has made, 16 times oversampled wherever it can matter, and
-takes out the fractions of a dB that coarser measuring and moving gains leave. Where neither is needed, samples pass
-untouched.
+limiting settles on a slow average and does not pump. The second measures what the first has made, 16 times oversampled
+wherever it can matter, and takes out the fractions of a dB that coarser measuring and moving gains leave. Where neither
+is needed, samples pass untouched.
 """
 
 from __future__ import annotations

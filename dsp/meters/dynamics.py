@@ -65,6 +65,8 @@ def figures(power: Array, peak: Array) -> Array:
     """
     if power.shape[1] < 2 * CREST_SEGMENTS:
         return np.zeros(4)
+    # Windows that reach over the ends see silence there, as they would if silence were part of the track.
+    power, peak = np.pad(power, ((0, 0), (CREST_SEGMENTS, CREST_SEGMENTS))), np.pad(peak, CREST_SEGMENTS)
     level = _running_mean(power, SPREAD_SEGMENTS)
     heard = level[3] > level[3].max() * 10.0 ** (HEARD_DB / 10.0)
     return np.array([_crest_db(power[3], peak), *(_spread_db(band[heard]) for band in level[:3])])
@@ -79,7 +81,7 @@ def _running_mean(values: Array, length: int) -> Array:
 
 def _spread_db(power: Array) -> float:
     """P95 - P50 of the level."""
-    top, half = np.percentile(10.0 * np.log10(power + 1e-14), [95, 50])
+    top, half = np.percentile(10.0 * np.log10(power + 1e-20), [95, 50])
     return float(min(top - half, 30.0))
 
 
@@ -89,7 +91,7 @@ def _crest_db(power: Array, peak: Array) -> float:
     top = _running_maximum(peak, CREST_SEGMENTS)
     heard = mean > mean.max() * 10.0 ** (HEARD_DB / 10.0)
     mean, top = mean[heard], top[heard]
-    crest = 10.0 * np.log10(top**2 / (mean + 1e-14) + 1e-14)
+    crest = 10.0 * np.log10(top**2 / (mean + 1e-20) + 1e-20)
     return float(np.median(crest[mean >= np.median(mean)]))
 
 

@@ -109,6 +109,12 @@ def integrated_lufs(segment_power: Powers) -> float:
     return float(_lufs(loud[loud > loud.mean() * power_from_db(-10.0)].mean()))
 
 
+def isolated_lufs(segment_power: Powers) -> float:
+    """Integrated loudness as if silence lay around the music: silence that does changes nothing, as in the standard
+    it does by hundredths."""
+    return integrated_lufs(np.pad(segment_power, MOMENTARY_SEGMENTS))
+
+
 def momentary_lufs(segment_power: Powers, *, hop_ms: int = SEGMENT_MS) -> Powers:
     """Loudness of every whole 400 ms window, ungated; shape (windows,), the first one starts at 0.
 

@@ -1,8 +1,9 @@
 """Spectrum: band levels of mid and side and how they hang together, over time and over the whole.
 
-Two resolutions in one pass. `BandMeter` gives about 40 ERB-wide bands every 50 ms (Glasberg & Moore 1990), from a
-Hann window of about 90 ms centred on each block; `LongSpectrum` the mean power spectrum from windows of about 0.19 s
-every 100 ms (Welch 1967). Both lie on a grid of 50 ms: a stream that starts later by a multiple gives the same frames.
+Two resolutions in one pass. `BandMeter` gives about 40 ERB-wide bands every 50 ms (Glasberg & Moore 1990), from a Hann
+window of about 90 ms centred on each block; `LongSpectrum` the mean power spectrum from windows of about 0.37 s every
+100 ms (Welch 1967), fine enough for third octaves from 25 Hz. Both lie on a grid of 50 ms: a stream that starts later
+by a multiple gives the same frames.
 """
 
 from __future__ import annotations
@@ -85,15 +86,19 @@ def _powers(frames: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:
 
 
 class _Frames:
-    """Windows centred on a grid of a stream that comes in blocks of any length; the ends are extended by silence."""
+    """Windows centred on a grid of a stream that comes in blocks of any length; the ends are extended by silence.
 
-    def __init__(self, size: int, hop_samples: float) -> None:
-        self.size, self.hop = size, hop_samples
+    The grid's blocks that lie wholly in the stream each have a window; with `every`, all windows that touch it are
+    taken, so that silence around the music adds none that are not empty.
+    """
+
+    def __init__(self, size: int, hop_samples: float, *, every: bool = False) -> None:
+        self.size, self.hop, self.every = size, hop_samples, every
         self.window = _window(size)
-        self.count = 0
+        self.index = -int(np.ceil(size / 2 / hop_samples)) if every else 0  # of the next frame
         self.position = 0  # of the stream's end
         self.pending: Samples | None = None
-        self.origin = -(size // 2)  # of pending's first sample
+        self.origin = self.centre(self.index) - size // 2  # of pending's first sample
 
     def centre(self, index: int) -> int:
         return int(np.floor((index + 0.5) * self.hop + 0.5))
@@ -101,25 +106,27 @@ class _Frames:
     def push(self, block: Samples, *, last: bool = False) -> list[NDArray[np.floating]]:
         """Windowed batches, (channels, frames, size) each, of the frames that are complete."""
         if self.pending is None:
-            self.pending = np.zeros((block.shape[0], self.size // 2), dtype=block.dtype)
+            self.pending = np.zeros((block.shape[0], max(0, -self.origin)), dtype=block.dtype)
+            self.origin = min(self.origin, 0)
         self.position += 0 if last else block.shape[1]
         self.pending = np.concatenate([self.pending, block], axis=1)
         end = self.origin + self.pending.shape[1]
         batches, starts = [], []
         while True:
-            centre = self.centre(self.count)
-            start = centre - self.size // 2
-            # A frame belongs to the stream where its whole block lies in it; the first one always does.
-            inside = np.floor((self.count + 1) * self.hop + 0.5) <= self.position or (last and self.count == 0)
+            start = self.centre(self.index) - self.size // 2
+            if self.every:
+                inside = start < self.position
+            else:  # the first one always belongs to the stream
+                inside = np.floor((self.index + 1) * self.hop + 0.5) <= self.position or (last and self.index == 0)
             if inside and start + self.size <= end:
                 starts.append(start - self.origin)
-                self.count += 1
+                self.index += 1
             if starts and (len(starts) == _BATCH or not inside or start + self.size > end):
                 batches.append(self._gather(starts))
                 starts = []
             if not inside or start + self.size > end:
                 break
-        keep = max(0, self.centre(self.count) - self.size // 2 - self.origin)
+        keep = max(0, self.centre(self.index) - self.size // 2 - self.origin)
         keep = min(keep, self.pending.shape[1])
         self.pending = self.pending[:, keep:]
         self.origin += keep
@@ -176,8 +183,8 @@ class LongSpectrum:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._rate = sample_rate_hz
-        self._size = 1 << round(np.log2(0.186 * sample_rate_hz))
-        self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz)
+        self._size = 1 << round(np.log2(0.3715 * sample_rate_hz))
+        self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz, every=True)
         self._sums = np.zeros((3, self._size // 2 + 1))
 
     def update(self, block: Samples) -> None:
@@ -193,4 +200,4 @@ class LongSpectrum:
         """The mean over the stream; ends it."""
         self._take(self._frames.flush())
         hz = scipy.fft.rfftfreq(self._size, 1.0 / self._rate)
-        return Spectrum(hz, *(self._sums / max(self._frames.count, 1)))
+        return Spectrum(hz, *(self._sums * (self._frames.hop / max(self._frames.position, 1))))

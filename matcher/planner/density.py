@@ -35,7 +35,7 @@ class Density:
 def of_profile(profile: Profile, ceiling_dbtp: float | None = None) -> Array:
     """The five figures of a whole track. ceiling_dbtp: peaks above it are no merit and count as it."""
     highest = profile.true_peak_dbtp if ceiling_dbtp is None else min(profile.true_peak_dbtp, ceiling_dbtp)
-    return np.append(profile.figures, highest - profile.integrated_lufs)
+    return np.append(profile.figures, highest - profile.isolated_lufs)
 
 
 def music_sd_db(music_db: float) -> Array:

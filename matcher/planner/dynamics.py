@@ -12,21 +12,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
-from dsp.meters.dynamics import CROSSOVERS_HZ, SEGMENT_S, Dynamics, figures
-from dsp.meters.loudness import integrated_lufs
+from dsp.meters.dynamics import CROSSOVERS_HZ, HEARD_DB, SEGMENT_S, Dynamics, figures
+from dsp.meters.loudness import isolated_lufs
 from matcher.planner.gaussian import Array
 
 RATIO = 2.5
 KNEE_DB = 6.0
 RELEASE_MS = 150.0
 ATTACK_MS = 12.0
-SHALLOW_DB, DEEP_DB = 0.0, 18.0
-"""How far a threshold may lie below the band's loud level, where the deepest compression is."""
+SHALLOW_DB, DEEP_DB = -8.0, 18.0
+"""How far a threshold may lie below the band's loud level; at the shallow end nothing reaches it."""
 _START_DB = 5.0
-_IDLE_DB = 0.5
+_IDLE_DB = -7.9
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
-_EFFORT_DB = 12.0
-"""A threshold this deep costs as much as missing one figure by its tolerance."""
+_EFFORT_DB = 20.0
+"""A threshold this far from idle costs as much as missing one figure by its tolerance."""
 _RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 
 
@@ -62,15 +62,17 @@ def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float)
     depth: the same music gives the same thresholds, wherever it begins.
     """
     before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
-    level_db = 10.0 * np.log10(levels.power + 1e-14)
-    loud_db = np.percentile(level_db, 97, axis=1) + 3.01
+    level_db = 10.0 * np.log10(levels.power + 1e-20)
+    whole = levels.power.sum(axis=0)
+    heard = whole > whole.max() * 10.0 ** (HEARD_DB / 10.0)
+    loud_db = np.percentile(level_db[:, heard], 97, axis=1) + 3.01
 
     def changed(depth_db: Array) -> Array:
         bands = [_band(loud - d) for loud, d in zip(loud_db, depth_db, strict=True)]
         return _figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp) - before
 
     def residual(depth_db: Array) -> Array:
-        return np.concatenate([(changed(depth_db) - wanted_db) / _TOLERANCE_DB, depth_db / _EFFORT_DB])
+        return np.concatenate([(changed(depth_db) - wanted_db) / _TOLERANCE_DB, (depth_db - SHALLOW_DB) / _EFFORT_DB])
 
     depth_db = _least_squares(residual, np.full(3, _START_DB))
     used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
@@ -82,9 +84,9 @@ def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float)
 
 
 def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
-    """Levenberg-Marquardt with bounds, derivatives by steps of a dB."""
+    """Levenberg-Marquardt with bounds, derivatives by steps of a dB; converged so far that its path leaves no trace."""
     x, current, damping = start, residual(start), 0.1
-    for _ in range(12):
+    for _ in range(30):
         moved = [np.clip(x[i] + (1.0 if x[i] < DEEP_DB - 1.0 else -1.0), SHALLOW_DB, DEEP_DB) for i in range(3)]
         columns = []
         for i in range(3):
@@ -102,7 +104,7 @@ def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
             damping *= 4.0
         else:
             return x
-        done = np.abs(trial - x).max() < 0.02
+        done = np.abs(trial - x).max() < 1e-5
         x, current, damping = trial, value, damping * 0.3
         if done:
             return x
@@ -140,17 +142,17 @@ def _figures_after(
     gains = np.array([_gain_db(level, band) for level, band in zip(level_db, bands, strict=True)])
     power = levels.power * 10.0 ** (gains / 10.0)
     # Each band's mean power is given back.
-    makeup = levels.power.mean(axis=1) / np.maximum(power.mean(axis=1), 1e-14)
+    makeup = levels.power.mean(axis=1) / np.maximum(power.mean(axis=1), 1e-20)
     power *= makeup[:, None]
     moved = 10.0 ** (gains / 20.0) * np.sqrt(makeup)[:, None]
     peak = levels.whole_peak * (levels.peak * moved).sum(axis=0) / np.maximum(levels.peak.sum(axis=0), 1e-10)
-    weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-14)
+    weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-20)
     ceiling = 10.0 ** (ceiling_dbtp / 20.0)
-    gain = 10.0 ** ((goal_lufs - integrated_lufs(weighted)) / 20.0)
+    gain = 10.0 ** ((goal_lufs - isolated_lufs(weighted)) / 20.0)
     limited = np.ones_like(peak)
     for _ in range(3):
         limited = _limited(peak * gain, ceiling)
-        gain *= 10.0 ** ((goal_lufs - integrated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
+        gain *= 10.0 ** ((goal_lufs - isolated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
     after = power * (gain * limited) ** 2
     return figures(np.vstack([after, after.sum(axis=0)]), peak * gain * limited)
 

@@ -85,7 +85,7 @@ class Search:
         """How many LU the last dB of gain has given: less than one into a limiter."""
         before, self._last = self._last, (self.gain_db, loudness_lufs)
         if before is None or abs(self.gain_db - before[0]) < 0.01:
-            return 1.0 - min(self.reduction_p95_db, 8.0) / 16.0
+            return 0.8
         return float(np.clip((loudness_lufs - before[1]) / (self.gain_db - before[0]), 0.25, 1.0))
 
     def linear(self) -> Chain:
@@ -125,7 +125,7 @@ def make_plan(
 
 def _goal(target: Profile, reference: Reference, aims: Aims, beliefs: Beliefs) -> Goal:
     wanted_lufs = reference.integrated_lufs if aims.loudness_lufs is None else aims.loudness_lufs
-    loudness = target.integrated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.integrated_lufs)
+    loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.isolated_lufs)
     dense = beliefs.density.believed_db * aims.amount * aims.dynamics
     sides, share = beliefs.width, aims.amount * aims.width
     # How far the peak is to stand above the loudness says where the limiter's ceiling lies, below the one allowed.
@@ -146,7 +146,7 @@ def _search(
     audio: AudioSource, target: Profile, aims: Aims, goal: Goal, beliefs: Beliefs, progress: Progress
 ) -> Search:
     """Round by round: render sections, measure, correct tone, width, density and gain by what is missing."""
-    believed, move = beliefs.tone, goal.loudness_lufs - target.integrated_lufs
+    believed, move = beliefs.tone, goal.loudness_lufs - target.isolated_lufs
     at = Search(
         eq=_eq(goal.tone_db, believed, target),
         width=_width(goal.side_db, goal),
@@ -168,7 +168,7 @@ def _search(
         progress((turn + 1) / (ROUNDS + 1))
         trial = try_chain(at.chain(aims), sections, rate)
         at.reduction_p95_db = trial.reduction_p95_db
-        gained = trial.balance.integrated_lufs - before.balance.integrated_lufs
+        gained = trial.balance.isolated_lufs - before.balance.isolated_lufs
         step_db = _gain_step(at, aims, trial, move - gained)
         last, moved = turn >= ROUNDS - 2, False
         if not last and fitted is not None:
@@ -194,7 +194,7 @@ def _fitted(
     shaped = try_chain(at.linear(), sections, rate)
     own = shaped.figures - before.figures
     wanted = np.minimum(goal.density_db[:4], 0.0) - own - bias_db
-    goal_lufs = shaped.balance.integrated_lufs + at.gain_db
+    goal_lufs = shaped.balance.isolated_lufs + at.gain_db
     found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp)
     at.compressor = found.compressor
     return own + found.change_db
@@ -241,7 +241,7 @@ def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float
             return missing_lu
         at.held_back = "limiting"
         return room
-    return missing_lu / at.yielded(trial.balance.integrated_lufs)
+    return missing_lu / at.yielded(trial.balance.isolated_lufs)
 
 
 def _steps(

@@ -11,7 +11,7 @@ from dsp.audio import Samples
 from dsp.chain import Chain
 from dsp.effect import Processor
 from dsp.meters.dynamics import DynamicsMeter, figures
-from dsp.meters.loudness import LoudnessMeter
+from dsp.meters.loudness import LoudnessMeter, isolated_lufs
 from dsp.meters.spectrum import LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
 from matcher.io import AudioSource
@@ -39,12 +39,12 @@ class Section:
 def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     """Stretches at evenly spaced ranks of loudness, the loudest among them; all of a short track."""
     rate = audio.sample_rate_hz
-    if profile.duration_s <= SECTION_S * COUNT:
-        return [Section(audio.read(0, audio.length_samples), 0)]
-    # Windows that reach into silence before or behind the music are no candidates.
+    # Silence before and behind the music counts neither for its length nor as a candidate.
     power = profile.segment_power
     sounding = np.flatnonzero(power > power.max() * 1e-6)
     first, last = int(np.ceil(sounding[0] / HOP)), int(sounding[-1] // HOP)
+    if (last - first) * HOP <= SECTION_S * COUNT * 100:
+        return [Section(audio.read(0, audio.length_samples), 0)]
     length = int(SECTION_S * 100) // HOP
     running = np.concatenate([[0.0], np.cumsum(power[first * HOP : (last + 1) * HOP])])
     energy = (running[length * HOP :] - running[: -length * HOP])[::HOP]
@@ -97,7 +97,7 @@ def try_chain(chain: Chain, sections: list[Section], sample_rate_hz: int) -> Tri
         if limited is not None:
             reductions.append(limited["reduction_db"][section.run_in * 100 // sample_rate_hz :])
     loud, peak_dbtp, course = loudness.result(), true_peak.result().peak_dbtp, dynamics.result()
-    balance = Balance(loud.integrated_lufs, spectrum.result())
+    balance = Balance(isolated_lufs(loud.segment_power), spectrum.result())
     return Trial(
         balance,
         peak_dbtp,

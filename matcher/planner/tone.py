@@ -134,7 +134,7 @@ def _refine(bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz
     improved = False
     damping, parts = 1.0, responses(x)
     current = residual(x, parts.sum(axis=0))
-    for _ in range(20):
+    for _ in range(40):
         jacobian = np.zeros((len(current), len(x)))
         for kind in range(3):
             moved = x.copy()
@@ -150,7 +150,7 @@ def _refine(bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz
             value = residual(trial, trial_parts.sum(axis=0))
             if value @ value < current @ current:
                 gained = 1.0 - (value @ value) / (current @ current)
-                x, current, parts, damping, improved = trial, value, trial_parts, damping * 0.3, bool(gained > 1e-3)
+                x, current, parts, damping, improved = trial, value, trial_parts, damping * 0.3, bool(gained > 1e-6)
                 break
             damping *= 4.0
         if not improved:
