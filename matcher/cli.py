@@ -56,7 +56,7 @@ class MainFirst(click.Group):
 def main() -> None:
     """Entry point of `match`: runs the command and turns every deliberate error into one line and an exit code."""
     try:
-        code = cli.main(standalone_mode=False)
+        code = cli.main(prog_name="match", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else DONE)
     except click.exceptions.Abort:
         _say("interrupted, nothing was written")

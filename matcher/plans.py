@@ -10,6 +10,7 @@ from msgspec import Meta
 from dsp.chain import Chain, settings_from
 from dsp.effect import Bounded, Settings, with_value
 from dsp.errors import PlanError, SettingsError
+from matcher.aims import Aims
 from matcher.version import VERSION
 
 FORMAT = "match-plan"
@@ -54,7 +55,8 @@ class Plan(Bounded, frozen=True, kw_only=True):
 
     target: Track
     references: tuple[Track, ...] = ()
-    aims: dict[str, Any] = {}  # noqa: RUF012  (msgspec copies defaults)
+    aims: Aims = Aims()
+    """What was asked for when it was made; rendering does not look at it."""
     goal_lufs: float | None = None
     """The loudness the result should measure; None where the ceiling or the cap on limiting decides."""
     steps: tuple[Step, ...] = ()

@@ -18,7 +18,7 @@ from msgspec import Meta
 from dsp import kernels
 from dsp.audio import Samples
 from dsp.effect import Processor, Settings
-from dsp.meters.segments import Segments
+from dsp.segments import Segments
 from dsp.units import db_from_gain, gain_from_db
 
 SEGMENT_S = 0.01

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dsp.audio import Samples
 from dsp.kernels import BandLevels
-from dsp.meters.segments import Segments
+from dsp.segments import Segments
 
 CROSSOVERS_HZ = (200.0, 3200.0)
 BANDS = ("low", "mid", "high", "whole")
@@ -63,7 +63,7 @@ def figures(power: Array, peak: Array) -> Array:
     (segments,), linear. Silent stretches are left out. All windows slide by 10 ms, so that it does not matter where in
     a beat the track begins.
     """
-    if power.shape[1] < 2 * CREST_SEGMENTS:
+    if power.shape[1] < 2 * CREST_SEGMENTS or not power[3].any():
         return np.zeros(4)
     # Windows that reach over the ends see silence there, as they would if silence were part of the track.
     power, peak = np.pad(power, ((0, 0), (CREST_SEGMENTS, CREST_SEGMENTS))), np.pad(peak, CREST_SEGMENTS)

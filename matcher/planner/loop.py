@@ -116,7 +116,7 @@ def make_plan(
     return Plan(
         target=_track(target),
         references=tuple(_track(p) for p in reference.tracks),
-        aims=msgspec.to_builtins(aims),
+        aims=aims,
         goal_lufs=None if found.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
         steps=_steps(target, reference, aims, goal, found, beliefs),
         remarks=explain.remarks(target, reference, aims, goal.loudness_lufs, found.held_back, beliefs.density),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
 from dsp.meters.dynamics import BANDS, CROSSOVERS_HZ, SEGMENT_S, DynamicsMeter
-from dsp.meters.segments import Segments
+from dsp.segments import Segments
 
 RATES_HZ = (8_000, 22_050, 44_100, 48_000, 69_313, 96_000)
 TWIN = 1e-9

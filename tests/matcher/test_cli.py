@@ -1,0 +1,342 @@
+"""The command line: what it prints, what it writes, and how it refuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from dsp.audio import Audio
+
+RATE = 44_100
+COMMAND = [sys.executable, "-c", "from matcher.cli import main; main()"]
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """`match` in a process of its own."""
+    words = [*COMMAND, *(str(a) for a in arguments)]
+    return subprocess.run(words, capture_output=True, text=True, timeout=120, check=False, **options)
+
+
+def here(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: object
+) -> tuple[int, str, str]:
+    """`match` in this process: exit code, standard output, standard error."""
+    from matcher.cli import main
+
+    monkeypatch.setattr(sys, "argv", ["match", *(str(a) for a in arguments)])
+    with pytest.raises(SystemExit) as end:
+        main()
+    printed = capsys.readouterr()
+    return int(end.value.code or 0), printed.out, printed.err
+
+
+@pytest.fixture
+def match(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """The command in this process."""
+    return lambda *arguments: here(monkeypatch, capsys, *arguments)
+
+
+def noise(seconds: float = 2.0, channels: int = 2, level: float = 0.1) -> np.ndarray:
+    return np.random.default_rng(5).normal(0.0, level, (round(seconds * RATE), channels))
+
+
+class TestMainJob:
+    """`match TARGET REFERENCE`."""
+
+    def test_writes_beside_the_target(self, match: Callable, mix_file: Path, record_file: Path) -> None:
+        """Without -o the master is NAME-mastered.wav; the table and the reasons are printed."""
+        code, out, err = match(mix_file, record_file)
+        assert code == 0, err
+        made = mix_file.with_name("mix-mastered.wav")
+        assert soundfile.info(made).frames == soundfile.info(mix_file).frames
+        for word in ("loudness", "before", "reference", "limiter", str(made.name)):
+            assert word in out
+
+    def test_json_is_all_there_is_on_standard_output(
+        self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
+    ) -> None:
+        """The report, the plan in it, and the written plan agree."""
+        plan_path, made = tmp_path / "plan.json", tmp_path / "m.wav"
+        code, out, err = match(mix_file, record_file, "-o", made, "--json", "--plan", plan_path, "--verify")
+        assert code == 0, err
+        report = json.loads(out)
+        written = json.loads(plan_path.read_text())
+        assert report["plan"]["steps"] == written["steps"]
+        assert report["result"]["true_peak_dbtp"] <= -1.0
+        assert abs(report["result"]["integrated_lufs"] - report["references"][0]["integrated_lufs"]) <= 0.2
+
+    def test_quiet_prints_nothing(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """Success is silent."""
+        assert match(mix_file, record_file, "-o", tmp_path / "m.flac", "--quiet") == (0, "", "")
+
+    def test_options_reach_the_plan(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """Ceiling, loudness, dimensions, depth and rate are those asked for."""
+        code, out, err = match(
+            mix_file, record_file, "-o", tmp_path / "m.aiff", "--json", "--only", "eq,loudness", "--ceiling", -2,
+            "--loudness", -15, "--bit-depth", 16, "--sample-rate", 48_000, "--belief", 0.3, "--eq", 0.5,
+        )  # fmt: skip
+        assert code == 0, err
+        report = json.loads(out)
+        aims = report["plan"]["aims"]
+        assert (aims["ceiling_dbtp"], aims["loudness_lufs"], aims["belief"], aims["eq"]) == (-2.0, -15.0, 0.3, 0.5)
+        assert (aims["width"], aims["dynamics"], aims["loudness"]) == (0.0, 0.0, 1.0)
+        info = soundfile.info(tmp_path / "m.aiff")
+        assert (info.samplerate, info.subtype) == (48_000, "PCM_16")
+        assert report["result"]["true_peak_dbtp"] <= -2.0
+
+    def test_a_file_named_like_a_command(self, match: Callable, mix_file: Path, record_file: Path) -> None:
+        """./plan is a file."""
+        odd = mix_file.rename(mix_file.with_name("plan"))
+        assert match(f"{odd.parent}/plan", record_file, "-q")[0] == 0
+        assert (odd.parent / "plan-mastered.wav").exists()
+
+
+class TestOtherJobs:
+    """analyze, plan and render."""
+
+    def test_analyze(self, match: Callable, mix_file: Path, record_file: Path) -> None:
+        """A line for each file, or a JSON list."""
+        code, out, _ = match("analyze", mix_file, record_file)
+        assert code == 0
+        assert "mix.wav" in out
+        assert "record.wav" in out
+        code, out, _ = match("analyze", mix_file, "--json")
+        assert json.loads(out)[0]["channels"] == 2
+
+    def test_plan_then_render_is_the_main_job(
+        self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
+    ) -> None:
+        """The same samples on the two ways, where the first render needed no correction."""
+        assert match("plan", mix_file, record_file, "-o", tmp_path / "p.json")[0] == 0
+        assert match("render", mix_file, tmp_path / "p.json", "-o", tmp_path / "a.wav", "--verify")[0] == 0
+        assert match(mix_file, record_file, "-o", tmp_path / "b.wav", "-q", "--plan", tmp_path / "q.json")[0] == 0
+        if json.loads((tmp_path / "p.json").read_text()) == json.loads((tmp_path / "q.json").read_text()):
+            assert (tmp_path / "a.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+        assert match("render", mix_file, tmp_path / "q.json", "-o", tmp_path / "c.wav")[0] == 0
+        assert (tmp_path / "c.wav").read_bytes() == (tmp_path / "b.wav").read_bytes()
+
+    def test_a_plan_for_another_file_is_rendered_with_a_warning(
+        self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
+    ) -> None:
+        """Plans are portable; the line says whose it is."""
+        assert match("plan", mix_file, record_file, "-o", tmp_path / "p.json", "-q")[0] == 0
+        code, _, err = match("render", record_file, tmp_path / "p.json", "-o", tmp_path / "r.wav")
+        assert code == 0
+        assert "was made for mix.wav" in err
+
+    def test_a_plan_out_of_bounds_is_refused(
+        self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
+    ) -> None:
+        """Exit code 4, the file, the field and the value named, nothing written."""
+        match("plan", mix_file, record_file, "-o", tmp_path / "p.json", "-q")
+        head, steps, tail = (tmp_path / "p.json").read_text().partition('"steps"')
+        (tmp_path / "p.json").write_text(head + steps + tail.replace('"amount": 1.0', '"amount": 7.0', 1))
+        code, _, err = match("render", mix_file, tmp_path / "p.json", "-o", tmp_path / "r.wav")
+        assert code == 4
+        assert "p.json" in err
+        assert "steps[0].amount: 7.0" in err
+        assert not (tmp_path / "r.wav").exists()
+
+
+def _wav(samples: np.ndarray, subtype: str = "PCM_16") -> Callable[[Path], None]:
+    return lambda path: soundfile.write(path, samples, RATE, subtype=subtype)
+
+
+def _with(value: float) -> np.ndarray:
+    samples = noise()
+    samples[40_000, 1] = value
+    return samples
+
+
+def _bytes(data: bytes) -> Callable[[Path], None]:
+    return lambda path: path.write_bytes(data)
+
+
+def _cut_header(path: Path) -> None:
+    _wav(noise())(path)
+    path.write_bytes(path.read_bytes()[:30])
+
+
+HALF = noise(2.0, 1)
+BAD = {
+    "missing": (lambda path: None, "there is no such file"),
+    "a folder": (lambda path: path.mkdir(), "is a folder"),
+    "empty": (_bytes(b""), "is empty"),
+    "text": (_bytes(b"These are words, not samples.\n" * 20), "is not audio that can be read"),
+    "truncated header": (_cut_header, "header is damaged or cut off"),
+    "zero frames": (_wav(np.zeros((0, 2))), "holds no samples"),
+    "silent": (_wav(np.zeros((RATE, 2))), "is silent"),
+    "antiphase": (_wav(np.hstack([HALF, -HALF])), "is in antiphase"),
+    "NaN": (_wav(_with(np.nan), "FLOAT"), "NaN or infinity at 0.907 s"),
+    "infinity": (_wav(_with(np.inf), "FLOAT"), "NaN or infinity at 0.907 s"),
+    "six channels": (_wav(noise(1.0, 6)), "has 6 channels"),
+    "too short": (_wav(noise(0.3)), "at least 0.5 s are needed"),
+}
+
+
+class TestRefusals:
+    """Bad input: one line that names it, a code that is not zero, nothing written."""
+
+    @pytest.mark.parametrize("role", ["target", "reference"])
+    @pytest.mark.parametrize("kind", BAD)
+    def test_bad_file(
+        self, match: Callable, record_file: Path, tmp_path: Path, kind: str, role: str
+    ) -> None:
+        """In either place."""
+        make, words = BAD[kind]
+        bad = tmp_path / "bad one.wav"
+        make(bad)
+        before = sorted(p.name for p in tmp_path.iterdir())
+        pair = (bad, record_file) if role == "target" else (record_file, bad)
+        code, out, err = match(*pair, "-o", tmp_path / "out.wav")
+        assert code == 3
+        assert out == ""
+        assert err.count("\n") == 1
+        assert "bad one.wav" in err
+        assert words in err
+        assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+    @pytest.mark.parametrize(
+        ("output", "words"),
+        [
+            ("mix.wav", "is the input"),
+            ("taken.wav", "exists already"),
+            ("nowhere/out.wav", "does not exist"),
+            ("out.mp3", "'.mp3' is not known"),
+            ("taken.wav/out.wav", "is not a folder"),
+        ],
+    )
+    def test_bad_output(self, match: Callable, mix_file: Path, record_file: Path, output: str, words: str) -> None:
+        """Refused before any work, and what was there stays."""
+        (mix_file.parent / "taken.wav").write_text("mine")
+        before = {p.name: p.read_bytes() for p in mix_file.parent.iterdir()}
+        code, out, err = match(mix_file, record_file, "-o", mix_file.parent / output)
+        assert (code, out, err.count("\n")) == (3, "", 1)
+        assert words in err
+        assert {p.name: p.read_bytes() for p in mix_file.parent.iterdir()} == before
+
+    def test_force_replaces(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """An output that exists gives way when told to."""
+        (tmp_path / "taken.wav").write_text("mine")
+        assert match(mix_file, record_file, "-o", tmp_path / "taken.wav", "--force", "-q")[0] == 0
+        assert soundfile.info(tmp_path / "taken.wav").channels == 2
+
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("--ceiling", "3"), "ceiling"),
+            (("--amount", "2"), "amount"),
+            (("--only", "eq,foo"), "'foo'"),
+            (("--bit-depth", "20"), "20"),
+            (("--belief", "maybe"), "'maybe'"),
+            (("--sample-rate", "10"), "sample-rate"),
+            (("--colour",), "--colour"),
+        ],
+    )
+    def test_bad_option(self, match: Callable, mix_file: Path, record_file: Path, words: tuple, said: str) -> None:
+        """Exit code 2, the option named."""
+        code, _, err = match(mix_file, record_file, *words)
+        assert code == 2
+        assert said in err
+        assert not mix_file.with_name("mix-mastered.wav").exists()
+
+    def test_flac_holds_no_floats(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """What a container cannot hold is said before any work."""
+        code, _, err = match(mix_file, record_file, "-o", tmp_path / "m.flac", "--bit-depth", 32)
+        assert code == 3
+        assert "FLAC holds no 32-bit samples" in err
+
+    def test_disk_full(self, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """Writing that fails half-way is one line, and leaves nothing."""
+
+        def small() -> None:
+            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
+
+        before = sorted(p.name for p in tmp_path.iterdir())
+        ended = run(mix_file, record_file, "-o", tmp_path / "out.wav", "--no-cache", preexec_fn=small)
+        assert ended.returncode == 3
+        assert ended.stderr.count("\n") == 1
+        assert "out.wav" in ended.stderr
+        assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+    def test_a_folder_that_may_not_be_written(
+        self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Said before any work; an administrator may write anywhere, so the system's answer is made up here."""
+        closed = tmp_path / "closed"
+        closed.mkdir()
+        system = os.open
+
+        def refusing(path: object, *rest: object, **options: object) -> int:
+            if str(path).startswith(str(closed)):
+                raise PermissionError(13, "Permission denied", str(path))
+            return system(path, *rest, **options)
+
+        monkeypatch.setattr(os, "open", refusing)
+        code, _, err = match(mix_file, record_file, "-o", closed / "out.wav")
+        assert code == 3
+        assert "may not be written to" in err
+        assert list(closed.iterdir()) == []
+
+
+class TestInterruption:
+    """Ctrl-C."""
+
+    @pytest.mark.parametrize("after_s", [0.9, 1.6, 2.4])
+    def test_leaves_no_file_behind(self, record: Audio, record_file: Path, tmp_path: Path, after_s: float) -> None:
+        """At whatever stage it comes."""
+        target = tmp_path / "long.wav"
+        soundfile.write(target, np.tile(record.samples.T * 0.3, (25, 1)), RATE, subtype="PCM_24")
+        before = sorted(p.name for p in tmp_path.iterdir())
+        words = [*COMMAND, str(target), str(record_file), "-o", str(tmp_path / "out.wav"), "--no-cache"]
+        process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        time.sleep(after_s)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        if process.returncode == 0:
+            pytest.skip("it was done before the signal came")
+        assert process.returncode in (130, -signal.SIGINT)
+        if process.returncode == 130:
+            assert err.strip() == "match: interrupted, nothing was written"
+        assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+class TestHelp:
+    """What a stranger reads first."""
+
+    def test_names_options_commands_and_exit_codes(self, match: Callable) -> None:
+        """All on one page."""
+        code, out, _ = match("--help")
+        assert code == 0
+        for word in ("TARGET REFERENCE", "--ceiling", "--belief", "analyze", "plan", "render", "Exit codes", "130"):
+            assert word in out
+
+    def test_every_command_has_help(self, match: Callable) -> None:
+        """And says what it does."""
+        for command in ("analyze", "plan", "render"):
+            code, out, _ = match(command, "--help")
+            assert code == 0
+            assert "Usage: match" in out
+
+    def test_version(self, match: Callable) -> None:
+        """The installed package's."""
+        from importlib.metadata import version
+
+        assert match("--version")[1].strip().endswith(version("match-master"))
+
+    def test_no_arguments(self, match: Callable) -> None:
+        """Shows how to begin."""
+        _, out, err = match()
+        assert "Usage: match" in out + err

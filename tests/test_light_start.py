@@ -1,0 +1,36 @@
+"""Starting costs next to nothing: what `match --help` and the package doors load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("numpy", "scipy", "librosa", "sklearn", "soundfile", "soxr", "pyloudnorm", "rich", "matplotlib")
+
+
+START = "import sys; sys.argv = ['match', {}]\nfrom matcher.cli import main\ntry: main()\nexcept SystemExit: pass"
+
+
+@pytest.mark.parametrize(
+    "code", ["import matcher", *(START.format(words) for words in ("'--help'", "'--version'", "'render', '--help'"))]
+)
+def test_loads_nothing_heavy(code: str) -> None:
+    """Neither the numeric packages nor the compiled kernels."""
+    loaded = modules_after(code)
+    assert "matcher" in loaded
+    assert not [n for n in loaded if n.split(".")[0] in HEAVY or n.startswith(("dsp.kernels", "dsp.effects"))]
+
+
+def modules_after(code: str) -> set[str]:
+    """What a fresh Python has loaded after running `code`."""
+    ask = "import sys; print('LOADED', *sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{ask}"], capture_output=True, text=True, check=True)
+    return set(done.stdout.rpartition("LOADED")[2].split())
+
+
+def test_a_match_loads_no_slow_library() -> None:
+    """librosa, scikit-learn, pyloudnorm and most of SciPy are not on the path of a plain match."""
+    slow = {"librosa", "sklearn", "pyloudnorm", "scipy.signal", "scipy.optimize", "scipy.interpolate", "numba"}
+    assert not modules_after("import matcher.matching") & slow
