@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint clean
+.PHONY: help demo test test-all lint bench clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -23,6 +23,9 @@ test-all: $(INSTALLED) ## all tests
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
+
+bench: $(INSTALLED) ## what each stage costs, on songs made for it
+	$(BIN)/python benchmarks/stages.py
 
 clean: ## remove .venv, builds, caches and the demo
 	rm -rf .venv build dist demo .pytest_cache .hypothesis .ruff_cache .mypy_cache

@@ -250,8 +250,9 @@ def master(target: Path, reference: Path, output: Path | None, plan_path: Path |
 @cli.command()
 @click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list with every figure.")
+@click.option("--music", is_flag=True, help="Tempo, key and form too, by librosa (seconds a track).")
 @click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before.")
-def analyze(files: tuple[Path, ...], as_json: bool, no_cache: bool) -> None:
+def analyze(files: tuple[Path, ...], as_json: bool, music: bool, no_cache: bool) -> None:
     """Measure files: loudness, peaks, dynamics, tone and width."""
     from matcher import analyze as measure
 
@@ -260,12 +261,21 @@ def analyze(files: tuple[Path, ...], as_json: bool, no_cache: bool) -> None:
         for file in files:
             progress = None if stages is None else lambda done, name=file.name: stages(name, done)
             profiles.append(measure(file, use_cache=not no_cache, progress=progress))
+    pieces: list[dict[str, Any]] = [{} for _ in files]
+    if music:
+        from matcher.music import listen
+
+        pieces = [{"music": listen(file).summary()} for file in files]
     if as_json:
-        click.echo(json.dumps([p.summary() for p in profiles], indent=2, ensure_ascii=False))
+        data = [profile.summary() | piece for profile, piece in zip(profiles, pieces, strict=True)]
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
         return
     from matcher.reporting import print_profiles
 
     print_profiles(profiles, _console())
+    for profile, piece in zip(profiles, pieces, strict=True):
+        for name, value in piece.get("music", {}).items():
+            click.echo(f"{profile.name}: {name} {value}")
 
 
 @cli.command()

@@ -45,8 +45,10 @@ LAYERS = {
     "matcher.analysis": "matcher.cache matcher.io",
     "matcher.rendering": "matcher.plans matcher.analysis",
     "matcher.planner": "matcher.planner.*",
-    "matcher.planner.*": "matcher.planner.* matcher.rendering matcher.distance matcher.aims",
+    "matcher.planner.*": "matcher.planner.* matcher.rendering matcher.distance matcher.priors",
     "matcher.reporting": "matcher.rendering matcher.distance matcher.aims",
+    "matcher.priors": "dsp.effect",
+    "matcher.music": "matcher.analysis",
     "matcher.verifying": "matcher.profile",
     "matcher.matching": "matcher.planner matcher.reporting",
     "matcher.executors": "",
@@ -54,7 +56,7 @@ LAYERS = {
     "matcher.albums": "matcher.matching matcher.executors",
     "matcher.web": "matcher.web.*",
     "matcher.web.*": "matcher.web.* matcher",
-    "matcher.cli": "matcher matcher.verifying matcher.web matcher.web.* matcher.demo",
+    "matcher.cli": "matcher matcher.verifying matcher.music matcher.web matcher.web.* matcher.demo",
 }
 
 BANNED = {

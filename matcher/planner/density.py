@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from matcher.planner.gaussian import Array, at_belief
+from matcher.priors import shipped
 from matcher.profile import Profile
 from matcher.reference import Reference
 
@@ -40,13 +41,8 @@ def of_profile(profile: Profile, ceiling_dbtp: float | None = None) -> Array:
 
 def music_sd_db(music_db: float) -> Array:
     """How far two pieces differ in each figure by themselves, where their tone differs by `music_db`."""
-    return np.array([
-        min(0.14 * music_db, 1.3),
-        min(0.5 * music_db, 5.0),
-        min(0.35 * music_db, 0.85),
-        min(0.65 * music_db, 6.0),
-        min(0.2 * music_db, 0.5),
-    ])  # fmt: skip
+    prior = shipped()
+    return np.minimum(np.array(prior.figure_slopes) * music_db, np.array(prior.figure_most_db))
 
 
 def judge(

@@ -1,0 +1,40 @@
+"""What was learned from music beforehand, read from `references/`."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dsp.effect import Bounded
+
+
+class Prior(Bounded, frozen=True, kw_only=True):
+    """How far pieces differ by themselves; made by `matcher.learning`, never by hand."""
+
+    figure_slopes: tuple[float, float, float, float, float]
+    """Standard deviation of the five figures of `density` for each dB that the tone's own difference is in size."""
+    figure_most_db: tuple[float, float, float, float, float]
+    """No figure differs by more, however different the pieces."""
+    tracks: int
+    pairs: int
+    made_by: str
+
+    def to_data(self) -> dict[str, Any]:
+        """Plain JSON data."""
+        data: dict[str, Any] = msgspec.to_builtins(self)
+        return data
+
+
+def folder() -> Path:
+    """Where the shipped references are: inside the installed package, or beside it in the sources."""
+    here = Path(__file__).parent
+    return here / "references" if (here / "references").is_dir() else here.parent / "references"
+
+
+@functools.cache
+def shipped() -> Prior:
+    """The prior that the planner uses."""
+    return msgspec.json.decode((folder() / "prior.json").read_bytes(), type=Prior)

@@ -1,0 +1,54 @@
+"""What is learned from music, and what ships of it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dsp.audio import Audio
+from matcher.demo import song
+from matcher.io import write_audio
+from matcher.learning import differences, learn
+from matcher.planner.density import music_sd_db
+from matcher.priors import Prior, folder, shipped
+
+
+def test_the_shipped_prior_is_sound() -> None:
+    """It is beside the package, names its corpus, and doubts more the further two pieces are apart."""
+    prior = shipped()
+    assert (folder() / "prior.json").is_file()
+    assert prior.tracks >= 20
+    assert all(0.0 < value < 3.0 for value in prior.figure_slopes)
+    assert np.all(music_sd_db(0.0) == 0.0)
+    assert np.all(music_sd_db(2.0) <= music_sd_db(10.0))
+    assert np.all(music_sd_db(1000.0) == np.array(prior.figure_most_db))
+
+
+def test_learning_gives_a_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From a folder of albums, the same each time; one piece differs less from itself than from another."""
+    monkeypatch.setattr("matcher.learning.EXCERPT_S", 3.0)
+    monkeypatch.setattr("matcher.learning.EXCERPTS", 2)
+    for album, styles in (("one", ("ballad", "dance")), ("two", ("dance", "ballad"))):
+        (tmp_path / album).mkdir()
+        for number, style in enumerate(styles):
+            made = song(10 + number, seconds=7.0, style=style)
+            write_audio(tmp_path / album / f"{number}.wav", Audio(made.samples, made.sample_rate_hz))
+    first, again = learn(tmp_path), learn(tmp_path)
+    assert first == again
+    assert (first.tracks, first.pairs) == (4, 6)
+    assert Prior(**{**json.loads(json.dumps(first.to_data())), "figure_slopes": first.figure_slopes,
+                    "figure_most_db": first.figure_most_db}) == first  # fmt: skip
+
+
+def test_a_piece_does_not_differ_from_itself(tmp_path: Path) -> None:
+    """The same excerpt twice: no difference in any figure, and next to none inferred in tone."""
+    from matcher import analyze
+
+    made = song(3, seconds=4.0)
+    profile = analyze(made)
+    scales, apart = differences([[[profile, profile]]])
+    assert np.all(apart == 0.0)
+    assert scales[0] < 1.0
