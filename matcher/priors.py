@@ -14,9 +14,9 @@ from dsp.effect import Bounded
 class Prior(Bounded, frozen=True, kw_only=True):
     """How far pieces differ by themselves; made by `matcher.learning`, never by hand."""
 
-    figure_slopes: tuple[float, float, float, float, float]
+    figure_slopes: tuple[float, ...]
     """Standard deviation of the five figures of `density` for each dB that the tone's own difference is in size."""
-    figure_most_db: tuple[float, float, float, float, float]
+    figure_most_db: tuple[float, ...]
     """No figure differs by more, however different the pieces."""
     tracks: int
     pairs: int
