@@ -236,15 +236,16 @@ def master(target: Path, reference: Path, output: Path | None, plan_path: Path |
             use_cache=not options["no_cache"],
             stages=stages,
         )
-    if plan_path is not None:
-        _write_text(plan_path, report.plan.to_json())
-    if options["verify"]:
-        _verified(report.rendered, report.plan)
-    if options["as_json"]:
-        click.echo(report.to_json(), nl=False)
-    elif not options["quiet"]:
-        report.print_to(_console())
-        click.echo(f"{report.rendered.output} ({_kind(report.rendered)}, {report.seconds:.1f} s)")
+    with _in_place(report.rendered):
+        if plan_path is not None:
+            _write_text(plan_path, report.plan.to_json())
+        if options["verify"]:
+            _verified(report.rendered, report.plan)
+        if options["as_json"]:
+            click.echo(report.to_json(), nl=False)
+        elif not options["quiet"]:
+            report.print_to(_console())
+            click.echo(f"{report.rendered.output} ({_kind(report.rendered)}, {report.seconds:.1f} s)")
 
 
 @cli.command()
@@ -325,8 +326,9 @@ def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -
             threads=options["threads"],
             progress=None if stages is None else lambda done: stages("render", done),
         )
-    if options["verify"]:
-        _verified(rendered, made)
+    with _in_place(rendered):
+        if options["verify"]:
+            _verified(rendered, made)
     if options["as_json"]:
         data = {"result": rendered.profile.summary(), "output": str(rendered.output)}
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
@@ -345,6 +347,16 @@ def _console() -> Any:
 
 def _depth(options: dict[str, Any]) -> int | None:
     return None if options["bit_depth"] is None else int(options["bit_depth"])
+
+
+@contextmanager
+def _in_place(rendered: Rendered) -> Iterator[None]:
+    """Ctrl-C in here comes after the file was written, and says so."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        _say(f"interrupted, {rendered.output} was written")
+        sys.exit(INTERRUPTED)
 
 
 def _kind(rendered: Rendered) -> str:

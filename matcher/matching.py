@@ -74,7 +74,7 @@ def match(
     before, goal = _measured(target, reference, use_cache, stages)
     made = _planned(target, before, goal, aims, stages)
 
-    def rendered(plan: Plan, force: bool) -> Rendered:
+    def rendered(plan: Plan, last: bool) -> Rendered:
         return render(
             target,
             plan,
@@ -85,14 +85,16 @@ def match(
             dither=dither,
             threads=threads,
             progress=None if stages is None else lambda done: stages("render", done),
+            accept=lambda found: last or _corrected(plan, found) is None,
         )
 
-    result = rendered(made, force)
-    for _ in range(CORRECTIONS):
-        closer = _corrected(made, before, goal, aims, result)
+    # What is still to be corrected is not put in place: whatever stops the work before its end, there is no file.
+    for left in reversed(range(CORRECTIONS + 1)):
+        result = rendered(made, last=not left)
+        closer = _corrected(made, result) if left else None
         if closer is None:
             break
-        made, result = closer, rendered(closer, True)
+        made = closer
     return Report(
         plan=made,
         before=before,
@@ -151,7 +153,7 @@ def _planned(target: Source, before: Profile, goal: Reference, aims: Aims, stage
         return make_plan(audio, before, goal, aims, None if stages is None else lambda done: stages("plan", done))
 
 
-def _corrected(made: Plan, before: Profile, goal: Reference, aims: Aims, result: Rendered) -> Plan | None:
+def _corrected(made: Plan, result: Rendered) -> Plan | None:
     """The plan with its gain set right by what the full render measured; None where it is right already."""
     step = made.step("gain")
     if step is None or made.goal_lufs is None:

@@ -44,6 +44,9 @@ class Rendered:
     """The sound itself where no file was asked for."""
 
 
+Accept = Callable[[Rendered], bool]
+
+
 def render(
     source: Source,
     plan: Plan,
@@ -56,11 +59,13 @@ def render(
     threads: int = 2,
     block_samples: int = BLOCK_SAMPLES,
     progress: Progress | None = None,
+    accept: Accept | None = None,
 ) -> Rendered:
     """Run a plan over a file or an `Audio`; to a file where `output` is given, else into memory as float.
 
     bit_depth: 16, 24 or 32 (float); the source's own where None. sample_rate_hz: of the result; the source's own where
-    None. The samples do not depend on `threads` or `block_samples`. Raises FileError, AudioError, PlanError.
+    None. The samples do not depend on `threads` or `block_samples`. accept: asked before the file is put in place; a
+    render that it refuses leaves no file. Raises FileError, AudioError, PlanError.
     """
     with opened(source) as audio:
         stream = Stream(audio, sample_rate_hz or audio.sample_rate_hz, threads, block_samples, progress)
@@ -70,7 +75,7 @@ def render(
         format = output_format(audio, output, bit_depth)
         needed = format.size_bytes(stream.length_samples, audio.channels)
         check_output(output, inputs=inputs, force=force, needed_bytes=needed)
-        return _into_file(stream, plan.chain, Path(output), format, dither)
+        return _into_file(stream, plan.chain, Path(output), format, dither, accept or (lambda made: True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -125,7 +130,9 @@ def _into_memory(stream: Stream, chain: Chain) -> Rendered:
     return Rendered(builder.result("result", audio_hash(made)), run.measured(), audio=made)
 
 
-def _into_file(stream: Stream, chain: Chain, output: Path, format: OutputFormat, dither: bool) -> Rendered:
+def _into_file(
+    stream: Stream, chain: Chain, output: Path, format: OutputFormat, dither: bool, accept: Accept
+) -> Rendered:
     audio = stream.audio
     steps = list(chain.active())
     # Samples that nothing touched and that the file's steps can hold are passed on as they are, without new noise.
@@ -142,7 +149,10 @@ def _into_file(stream: Stream, chain: Chain, output: Path, format: OutputFormat,
         for block in stream.through(run):
             writer.write(block)
             builder.update(block)
-    return Rendered(builder.result(output.name, ""), run.measured(), output=output, format=format)
+        made = Rendered(builder.result(output.name, ""), run.measured(), output=output, format=format)
+        if not accept(made):
+            writer.discard()
+    return made
 
 
 def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:

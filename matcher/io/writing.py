@@ -93,7 +93,7 @@ class AudioWriter:
                 with contextlib.suppress(AttributeError):
                     soundfile._snd.sf_command(self._file._file, _ADD_PEAK_CHUNK, soundfile._ffi.NULL, 0)
         except BaseException as error:
-            self._discard()
+            self.discard()
             if isinstance(error, soundfile.SoundFileError):
                 raise FileError(f"{self.name}: cannot be written ({error})") from error
             raise
@@ -119,12 +119,12 @@ class AudioWriter:
 
     def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if kind is not None:
-            self._discard()
+            self.discard()
             return
         try:
             self._put_in_place()
         except BaseException:
-            self._discard()
+            self.discard()
             raise
 
     def _frames(self, block: Samples) -> NDArray[Any]:
@@ -164,7 +164,8 @@ class AudioWriter:
         with contextlib.suppress(OSError):  # not every system lets a folder be flushed
             _flush(self._final.parent)
 
-    def _discard(self) -> None:
+    def discard(self) -> None:
+        """Give up: remove what was written so far, and put nothing in place at the exit."""
         if self._file is not None:
             with contextlib.suppress(soundfile.SoundFileError):
                 self._file.close()

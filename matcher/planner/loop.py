@@ -223,8 +223,8 @@ def _corrected(
 
 
 def bounded(gain_db: float) -> float:
-    """A gain that the effect takes, in ten-thousandths of a dB."""
-    return float(np.clip(round(gain_db, 4), -60.0, 60.0))
+    """A gain that the effect takes."""
+    return float(np.clip(gain_db, -60.0, 60.0))
 
 
 def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float:
@@ -255,10 +255,11 @@ def _steps(
         because = explain.width(beliefs.width, goal.side_db + goal.focus_db)
         steps.append(Step(settings=found.width, because=because))
     if not found.compressor.is_neutral():
-        steps.append(Step(settings=found.compressor, because=explain.dynamics(beliefs.density, goal.density_db)))
-    if bounded(found.gain_db) != 0.0:
+        steps.append(Step(settings=_tidy(found.compressor), because=explain.dynamics(beliefs.density, goal.density_db)))
+    gain_db = round(bounded(found.gain_db), 4)
+    if gain_db != 0.0:
         because = explain.loudness(target, aims, goal.loudness_lufs)
-        steps.append(Step(settings=Gain(gain_db=bounded(found.gain_db)), because=because))
+        steps.append(Step(settings=Gain(gain_db=gain_db), because=because))
     if aims.limiter and (steps or target.true_peak_dbtp > aims.ceiling_dbtp):
         because = explain.limiter(target, aims, found.ceiling_dbtp, found.reduction_p95_db, alone=not steps)
         steps.append(Step(settings=found.limiter(aims)[0], because=because))
@@ -283,6 +284,13 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
     level = float(np.average(curve_db, weights=weight))
     bands = tone.fit_bands(THIRD_OCTAVES_HZ, curve_db - level, weight, top_hz=min(20_000.0, target.bandwidth_hz))
     return Eq(bands=tuple(_rounded(b) for b in bands))
+
+
+def _tidy(compressor: Compressor) -> Compressor:
+    """In ten-thousandths of a dB; not sooner, as a threshold moves with the target's level and its rounding does not."""
+    replace = msgspec.structs.replace
+    bands = [replace(b, threshold_db=round(b.threshold_db, 4), makeup_db=round(b.makeup_db, 4)) for b in compressor.bands]
+    return replace(compressor, bands=tuple(bands))
 
 
 def _rounded(band: Band) -> Band:
