@@ -16,7 +16,7 @@ from dsp.meters.spectrum import BandMeter, LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
 from dsp.units import FLOOR_DB, db_from_power
 from matcher import cache
-from matcher.io import AudioSource, open_audio
+from matcher.io import AudioSource, open_audio, shown
 from matcher.profile import Profile, Sketch
 
 Source = Path | str | Audio | AudioSource
@@ -82,7 +82,7 @@ def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None
     done, 0 to 1. Raises FileError, AudioError, and UnfitError where there is nothing to match in.
     """
     with opened(source) as audio:
-        name = audio.name if audio.path is None else audio.path.name
+        name = audio.name if audio.path is None else shown(audio.path.name)
         identity = audio.content_hash()
         use_cache = use_cache and audio.path is not None
         kept = cache.load(identity) if use_cache else None

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +56,9 @@ class MainFirst(click.Group):
 
 def main() -> None:
     """Entry point of `match`: runs the command and turns every deliberate error into one line and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that knows no "±" shows "?", and the work goes on
+            stream.reconfigure(errors="replace")
     try:
         code = cli.main(prog_name="match", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else DONE)
@@ -219,10 +223,11 @@ def cli() -> None:
 def master(target: Path, reference: Path, output: Path | None, plan_path: Path | None, **options: Any) -> None:
     """Master TARGET to belong beside REFERENCE (the default command)."""
     from matcher import match
+    from matcher.io import default_output, shown
 
     aims = _aims(options)
     if plan_path is not None:
-        _check_text(plan_path, options["force"])
+        _check_text(plan_path, options["force"], others=(target, reference, output or default_output(target)))
     with _progress(not options["quiet"]) as stages:
         report = match(
             target,
@@ -245,7 +250,7 @@ def master(target: Path, reference: Path, output: Path | None, plan_path: Path |
             click.echo(report.to_json(), nl=False)
         elif not options["quiet"]:
             report.print_to(_console())
-            click.echo(f"{report.rendered.output} ({_kind(report.rendered)}, {report.seconds:.1f} s)")
+            click.echo(f"{shown(output or default_output(target))} ({_kind(report.rendered)}, {report.seconds:.1f} s)")
 
 
 @cli.command()
@@ -291,15 +296,16 @@ def plan(target: Path, reference: Path, output: Path, force: bool, quiet: bool, 
     from matcher import plan as fit
 
     aims = _aims(options)
-    _check_text(output, force)
+    _check_text(output, force, others=(target, reference))
     with _progress(not quiet) as stages:
         made = fit(target, reference, aims, use_cache=not options["no_cache"], stages=stages)
     _write_text(output, made.to_json())
     if not quiet:
+        from matcher.io import shown
         from matcher.reporting import print_plan
 
         print_plan(made, _console())
-        click.echo(str(output))
+        click.echo(shown(output))
 
 
 @cli.command()
@@ -310,16 +316,18 @@ def plan(target: Path, reference: Path, output: Path, force: bool, quiet: bool, 
 def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -> None:
     """Render TARGET through a PLAN that `match plan` or a person has written."""
     from matcher import render as make
-    from matcher.io import content_hash, default_output
+    from matcher.io import content_hash, default_output, shown
 
+    output = output or default_output(target)
     made = _read_plan(plan_file)
     if content_hash(target) != made.target.content_hash:
-        _say(f"{plan_file}: was made for {made.target.name}, not for {target.name}; rendering all the same")
+        who = f"{made.target.name}, not for {shown(target.name)}"
+        _say(f"{shown(plan_file)}: was made for {who}; rendering all the same")
     with _progress(not options["quiet"]) as stages:
         rendered = make(
             target,
             made,
-            output or default_output(target),
+            output,
             force=options["force"],
             bit_depth=_depth(options),
             sample_rate_hz=options["sample_rate"],
@@ -336,7 +344,7 @@ def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -
         from matcher.reporting import print_profiles
 
         print_profiles([rendered.profile], _console())
-        click.echo(f"{rendered.output} ({_kind(rendered)})")
+        click.echo(f"{shown(output)} ({_kind(rendered)})")
 
 
 def _console() -> Any:
@@ -355,7 +363,7 @@ def _in_place(rendered: Rendered) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        _say(f"interrupted, {rendered.output} was written")
+        _say(f"interrupted, but {rendered.output} was written")
         sys.exit(INTERRUPTED)
 
 
@@ -388,16 +396,25 @@ def _read_plan(path: Path) -> Plan:
         raise PlanError(f"{path}: {error}") from error
 
 
-def _check_text(path: Path, force: bool) -> None:
-    """Refuse before any work what could not be written after it."""
-    from dsp.errors import FileError
+def _check_text(path: Path, force: bool, *, others: tuple[Path, ...]) -> None:
+    """Refuse before any work what could not be written after it, or would replace one of `others`, forced or not."""
+    import os
 
+    from dsp.errors import FileError
+    from matcher.io import shown
+
+    name, folder = shown(path), path.parent
     if path.is_dir():
-        raise FileError(f"{path}: is a folder; a file is needed")
+        raise FileError(f"{name}: is a folder; a file is needed")
+    for other in others:
+        if os.path.realpath(path) == os.path.realpath(other):
+            raise FileError(f"{name}: is the sound {shown(other)} itself; choose another name for the plan")
     if path.exists() and not force:
-        raise FileError(f"{path}: exists already; choose another name, or force it")
-    if not path.parent.is_dir():
-        raise FileError(f"{path}: its folder {path.parent} does not exist")
+        raise FileError(f"{name}: exists already; choose another name, or force it")
+    if not folder.is_dir():
+        raise FileError(f"{name}: its folder {shown(folder)} does not exist")
+    if not os.access(folder, os.W_OK):
+        raise FileError(f"{name}: its folder may not be written to")
 
 
 def _write_text(path: Path, text: str) -> None:

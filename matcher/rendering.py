@@ -25,6 +25,7 @@ from matcher.io import (
     output_format,
     resampled_blocks,
     resampled_length_samples,
+    shown,
 )
 from matcher.plans import Plan
 from matcher.profile import Profile
@@ -149,7 +150,7 @@ def _into_file(
         for block in stream.through(run):
             writer.write(block)
             builder.update(block)
-        made = Rendered(builder.result(output.name, ""), run.measured(), output=output, format=format)
+        made = Rendered(builder.result(shown(output.name), ""), run.measured(), output=output, format=format)
         if not accept(made):
             writer.discard()
     return made

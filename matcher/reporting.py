@@ -120,6 +120,7 @@ def print_plan(plan: Plan, console: Console) -> None:
 def print_profiles(profiles: list[Profile], console: Console) -> None:
     """One line of figures for each track."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("")
@@ -129,7 +130,7 @@ def print_profiles(profiles: list[Profile], console: Console) -> None:
     for p in profiles:
         minutes, seconds = divmod(round(p.duration_s), 60)
         table.add_row(
-            p.name,
+            Text(p.name),
             f"{minutes}:{seconds:02d}",
             f"{p.sample_rate_hz / 1000:g} kHz",
             f"{p.integrated_lufs:.1f}",

@@ -7,7 +7,6 @@ pieces of one length, whatever is asked for; going back starts over.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +15,7 @@ import soundfile
 
 from dsp.audio import Samples
 from dsp.errors import FileError
-from matcher.io.naming import shown
+from matcher.io.naming import shown, system_path
 
 _PIECE_SAMPLES = 65_536
 
@@ -89,7 +88,7 @@ class ForwardDecoder:
 
     def _start_over(self) -> None:
         self.file.close()
-        self.file = soundfile.SoundFile(os.fspath(self.path))
+        self.file = soundfile.SoundFile(system_path(self.path))
         self.next_piece = 0
         if self.file.frames != self.length:
             raise FileError(f"{shown(self.path)}: has changed while it was read")

@@ -12,6 +12,11 @@ def shown(path: PathLike) -> str:
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
 
 
+def system_path(path: PathLike) -> str | bytes:
+    """`path` as libsndfile takes it: in bytes, where a name may hold some that are no text."""
+    return os.fspath(path) if os.name == "nt" else os.fsencode(path)
+
+
 def reason(error: OSError | ValueError) -> str:
     """What the operating system says, in lower case: `permission denied`."""
     text = getattr(error, "strerror", None) or str(error)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import os
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from dsp.kernels import deinterleave
 from matcher.io.decoding import Decoder, decoder
 from matcher.io.hashing import audio_hash, content_hash
 from matcher.io.headers import AudioChunk, audio_chunk, format_claimed
-from matcher.io.naming import PathLike, reason, shown
+from matcher.io.naming import PathLike, reason, shown, system_path
 from matcher.io.resampling import resampled_blocks
 
 READABLE = "WAV, RF64, W64, AIFF, FLAC, CAF, OGG (Vorbis, Opus) and MP3"
@@ -228,7 +227,7 @@ def _file(path: Path) -> AudioFile:
             "(a recorder that crashed?); repair the header first"
         )
     try:
-        file = soundfile.SoundFile(os.fspath(path))
+        file = soundfile.SoundFile(system_path(path))
     except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
         # TypeError: soundfile wants a rate for what ends in .raw.
         raise FileError(_refusal(name, claimed, error)) from error

@@ -18,7 +18,7 @@ from dsp.audio import Audio, Samples, check_rate, layout_of
 from dsp.chain import blocks_of
 from dsp.errors import AudioError, FileError
 from dsp.kernels import interleave_float, interleave_pcm
-from matcher.io.naming import PathLike, reason, shown
+from matcher.io.naming import PathLike, reason, shown, system_path
 from matcher.io.outputs import OutputFormat, container_of, mode_of
 
 _SIZE_LIMIT_BYTES = 2**32 - 2**16
@@ -80,7 +80,7 @@ class AudioWriter:
             raise FileError(f"{self.name}: cannot be written ({reason(error)})") from error
         try:
             self._file = soundfile.SoundFile(
-                os.fspath(self._temporary),
+                system_path(self._temporary),
                 "w",
                 self.sample_rate_hz,
                 self.channels,
@@ -147,7 +147,7 @@ class AudioWriter:
             return
         try:
             self._file.close()
-            written = soundfile.info(os.fspath(self._temporary)).frames if self.length_samples else 0
+            written = soundfile.info(system_path(self._temporary)).frames if self.length_samples else 0
             if written != self.length_samples:
                 raise FileError(f"{self.name}: {written} of {self.length_samples} samples arrived on the disk")
             if not written:

@@ -287,10 +287,10 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
 
 
 def _tidy(compressor: Compressor) -> Compressor:
-    """In ten-thousandths of a dB; not sooner, as a threshold moves with the target's level and its rounding does not."""
-    replace = msgspec.structs.replace
-    bands = [replace(b, threshold_db=round(b.threshold_db, 4), makeup_db=round(b.makeup_db, 4)) for b in compressor.bands]
-    return replace(compressor, bands=tuple(bands))
+    """In ten-thousandths of a dB: at the end alone, as rounding in the loop would not move with the target's level."""
+    replace, bands = msgspec.structs.replace, compressor.bands
+    tidy = [replace(b, threshold_db=round(b.threshold_db, 4), makeup_db=round(b.makeup_db, 4)) for b in bands]
+    return replace(compressor, bands=tuple(tidy))
 
 
 def _rounded(band: Band) -> Band:
