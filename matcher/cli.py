@@ -35,7 +35,7 @@ class MainFirst(click.Group):
     """A group whose first argument may be left out: what is no command's name is the main job's target."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h", "--version"):
+        if args and args[0] not in self.list_commands(ctx) and args[0] not in ("--help", "-h", "--version"):
             args = ["master", *args]
         return super().parse_args(ctx, args)
 

@@ -11,7 +11,7 @@ import msgspec
 from dsp.audio import Audio
 from dsp.effects.gain import Gain
 from matcher.aims import Aims
-from matcher.analysis import Source, analyze, check_fit, opened
+from matcher.analysis import Progress, Source, analyze, check_fit, opened
 from matcher.distance import gap
 from matcher.io import check_output, default_output, output_format
 from matcher.planner.loop import make_plan
@@ -136,9 +136,9 @@ def _measured(
         check_fit(profile, "target")
         return profile
 
-    def of_reference() -> Profile:
+    def of_reference(progress: Progress) -> Profile:
         assert not isinstance(reference, Reference)
-        profile = analyze(reference, use_cache=use_cache)
+        profile = analyze(reference, use_cache=use_cache, progress=progress)
         check_fit(profile, "reference")
         return profile
 

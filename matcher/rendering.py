@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -99,8 +100,11 @@ class Stream:
         """Of the result."""
         return resampled_length_samples(self.audio.length_samples, self.audio.sample_rate_hz, self.sample_rate_hz)
 
-    def through(self, run: Processor) -> Iterator[Samples]:
-        """The blocks that come out; with two threads reading and processing go on while the caller takes them."""
+    def through(self, run: Processor) -> Generator[Samples, None, None]:
+        """The blocks that come out; with two threads reading and processing go on while the caller takes them.
+
+        To be closed: what stops the caller, Ctrl-C too, must stop the other thread with it.
+        """
 
         def made() -> Iterator[Samples]:
             taken = 0
@@ -124,9 +128,10 @@ def _into_memory(stream: Stream, chain: Chain) -> Rendered:
     run = chain.processor(stream.sample_rate_hz, stream.audio.channels)
     builder = ProfileBuilder(stream.sample_rate_hz, stream.audio.channels)
     parts = []
-    for block in stream.through(run):
-        builder.update(block)
-        parts.append(block)
+    with contextlib.closing(stream.through(run)) as blocks:
+        for block in blocks:
+            builder.update(block)
+            parts.append(block)
     made = Audio(np.concatenate(parts, axis=1), stream.sample_rate_hz)
     return Rendered(builder.result("result", audio_hash(made)), run.measured(), audio=made)
 
@@ -146,8 +151,8 @@ def _into_file(
     writer = AudioWriter(
         output, stream.sample_rate_hz, audio.channels, length_samples=stream.length_samples, **format._asdict()
     )
-    with writer:
-        for block in stream.through(run):
+    with writer, contextlib.closing(stream.through(run)) as blocks:
+        for block in blocks:
             writer.write(block)
             builder.update(block)
         made = Rendered(builder.result(shown(output.name), ""), run.measured(), output=output, format=format)
@@ -156,7 +161,7 @@ def _into_file(
     return made
 
 
-def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
+def ahead(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
     """The same items, made by a thread of their own up to `depth` ahead of the caller.
 
     An error in the thread is raised here; a caller that stops early stops the thread.
@@ -198,21 +203,37 @@ def ahead(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
         worker.join()
 
 
-def both(first: Callable[[], Item], second: Callable[[], Item]) -> tuple[Item, Item]:
-    """Two calls at the same time."""
+class _Stopped(Exception):
+    """Ends work whose result nobody waits for."""
+
+
+def both(first: Callable[[], Item], second: Callable[[Progress], Item]) -> tuple[Item, Item]:
+    """Two calls at the same time; `second` reports its progress to what it is given, which ends it if `first` fails.
+
+    No thread is left behind: one that is still in compiled code when Python ends takes the whole process down.
+    """
     results: dict[int, Any] = {}
     errors: list[BaseException] = []
+    stopped = threading.Event()
+
+    def go_on(done: float) -> None:
+        if stopped.is_set():
+            raise _Stopped
 
     def work() -> None:
         try:
-            results[1] = second()
+            results[1] = second(go_on)
         except BaseException as error:
             errors.append(error)
 
     worker = threading.Thread(target=work, daemon=True)
     worker.start()
-    result = first()
-    worker.join()
+    try:
+        result = first()
+        worker.join()
+    finally:
+        stopped.set()
+        worker.join()
     if errors:
         raise errors[0]
     return result, results[1]
