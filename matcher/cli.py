@@ -79,6 +79,25 @@ def main() -> None:
         sys.exit(_refusal(error))
 
 
+@contextmanager
+def _loading() -> Iterator[None]:
+    """Ctrl-C waits until the modules are loaded: a compiled one that is interrupted meanwhile aborts the process."""
+    import signal
+
+    came: list[int] = []
+    before = signal.getsignal(signal.SIGINT)
+    if before is not signal.default_int_handler:  # whoever has set another handler knows what is to happen
+        yield
+        return
+    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if came:
+            raise KeyboardInterrupt
+
+
 def _refusal(error: Exception) -> int:
     """Print a deliberate error on one line; anything else is a fault of ours and is shown in full."""
     from dsp.errors import MatchError, PlanError, SettingsError
@@ -222,8 +241,9 @@ def cli() -> None:
 @with_options(AIMS, WRITING)
 def master(target: Path, reference: Path, output: Path | None, plan_path: Path | None, **options: Any) -> None:
     """Master TARGET to belong beside REFERENCE (the default command)."""
-    from matcher import match
-    from matcher.io import default_output, shown
+    with _loading():
+        from matcher import match
+        from matcher.io import default_output, shown
 
     aims = _aims(options)
     if plan_path is not None:
@@ -260,7 +280,8 @@ def master(target: Path, reference: Path, output: Path | None, plan_path: Path |
 @click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before.")
 def analyze(files: tuple[Path, ...], as_json: bool, music: bool, no_cache: bool) -> None:
     """Measure files: loudness, peaks, dynamics, tone and width."""
-    from matcher import analyze as measure
+    with _loading():
+        from matcher import analyze as measure
 
     with _progress(not as_json) as stages:
         profiles = []
@@ -293,7 +314,8 @@ def analyze(files: tuple[Path, ...], as_json: bool, music: bool, no_cache: bool)
 @with_options(AIMS)
 def plan(target: Path, reference: Path, output: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Fit a plan and write it as JSON; render it, edited or not, with `match render`."""
-    from matcher import plan as fit
+    with _loading():
+        from matcher import plan as fit
 
     aims = _aims(options)
     _check_text(output, force, others=(target, reference))
@@ -315,8 +337,9 @@ def plan(target: Path, reference: Path, output: Path, force: bool, quiet: bool, 
 @with_options(WRITING)
 def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -> None:
     """Render TARGET through a PLAN that `match plan` or a person has written."""
-    from matcher import render as make
-    from matcher.io import content_hash, default_output, shown
+    with _loading():
+        from matcher import render as make
+        from matcher.io import content_hash, default_output, shown
 
     output = output or default_output(target)
     made = _read_plan(plan_file)

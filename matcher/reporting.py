@@ -123,7 +123,7 @@ def print_profiles(profiles: list[Profile], console: Console) -> None:
     from rich.text import Text
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("")
+    table.add_column("", overflow="fold")
     columns = ("length", "rate", "LUFS", "LRA", "dBTP", "PLR", "crest", "tilt", "width", "corr.")
     for heading in columns:
         table.add_column(heading, justify="right")

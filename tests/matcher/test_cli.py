@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -19,6 +20,8 @@ import soundfile
 from dsp.audio import Audio
 
 RATE = 44_100
+QUICK = ("--only", "loudness")
+"""For what does not depend on the plan: gain and limiter take a tenth of the time."""
 COMMAND = [sys.executable, "-c", "from matcher.cli import main; main()"]
 
 
@@ -78,7 +81,7 @@ class TestMainJob:
 
     def test_quiet_prints_nothing(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
         """Success is silent."""
-        assert match(mix_file, record_file, "-o", tmp_path / "m.flac", "--quiet") == (0, "", "")
+        assert match(mix_file, record_file, "-o", tmp_path / "m.flac", "--quiet", *QUICK) == (0, "", "")
 
     def test_options_reach_the_plan(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
         """Ceiling, loudness, dimensions, depth and rate are those asked for."""
@@ -95,11 +98,96 @@ class TestMainJob:
         assert (info.samplerate, info.subtype) == (48_000, "PCM_16")
         assert report["result"]["true_peak_dbtp"] <= -2.0
 
+    def test_reads_back_what_it_wrote(
+        self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """--verify names both figures where a meter disagrees, ends with code 5, and leaves the file."""
+        from matcher import verifying
+
+        monkeypatch.setattr(verifying, "LOUDNESS_LU", -1.0)
+        code, out, err = match(mix_file, record_file, "-o", tmp_path / "m.wav", "--verify", *QUICK)
+        assert (code, out, err.count("\n")) == (5, "", 1)
+        assert re.search(r"pyloudnorm reads -\d+\.\d\d LUFS, our meter -\d+\.\d\d", err)
+        assert "left in place" in err
+        assert (tmp_path / "m.wav").exists()
+
+    def test_defaults_are_those_of_the_library(self) -> None:
+        """No option, no other aims."""
+        from matcher.aims import Aims
+        from matcher.cli import _aims, cli
+
+        command = cli.commands["master"]
+        with command.make_context("match", ["a.wav", "b.wav"]) as context:
+            assert _aims(dict(context.params)) == Aims()
+
+    def test_names_are_shown_as_they_are(self, match: Callable, mix_file: Path, record_file: Path) -> None:
+        """Brackets are no markup, and what is no text is written as an escape."""
+        for name in ("[bold]a [v2].wav", "odd\udcff.wav"):
+            odd = mix_file.rename(mix_file.with_name(name))
+            made = odd.with_name(f"{odd.stem}-mastered.wav")
+            plan = ("--plan", odd.with_name("p.json"), "--force")
+            code, out, err = match(odd, record_file, "--verify", *plan, *QUICK)
+            assert code == 0, err
+            assert made.exists()
+            assert made.name.replace("\udcff", "\\udcff") in out.replace("\n", "")
+            assert match("analyze", odd)[1].startswith(" ")
+            assert json.loads(match("analyze", odd, "--json")[1])[0]["name"] == odd.name.replace("\udcff", "\\udcff")
+            mix_file = odd
+
     def test_a_file_named_like_a_command(self, match: Callable, mix_file: Path, record_file: Path) -> None:
         """./plan is a file."""
         odd = mix_file.rename(mix_file.with_name("plan"))
-        assert match(f"{odd.parent}/plan", record_file, "-q")[0] == 0
+        assert match(f"{odd.parent}/plan", record_file, "-q", *QUICK)[0] == 0
         assert (odd.parent / "plan-mastered.wav").exists()
+
+
+class TestScreen:
+    """Where the words go."""
+
+    def test_a_terminal_without_the_letters(self, mix_file: Path, record_file: Path) -> None:
+        """What it cannot show becomes a question mark, not an error."""
+        plain = {**os.environ, "PYTHONIOENCODING": "ascii"}
+        ended = run(mix_file, record_file, env=plain)
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert "mix-mastered.wav" in ended.stdout
+
+    def test_a_reader_that_has_gone(self, mix_file: Path) -> None:
+        """A closed pipe ends the program without a word."""
+        read, write = os.pipe()
+        os.close(read)
+        words = [*COMMAND, "analyze", str(mix_file), "--json"]
+        ended = subprocess.run(words, stdout=write, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        os.close(write)
+        assert ended.stderr == ""
+        assert ended.returncode == 1
+
+    def test_a_bar_on_a_terminal_alone(self, record: Audio, record_file: Path, tmp_path: Path) -> None:
+        """What lasts shows its stages on a terminal; --quiet, a pipe and a file show nothing."""
+        import pty
+
+        target = tmp_path / "long.wav"
+        soundfile.write(target, np.tile(record.samples.T * 0.3, (10, 1)), RATE, subtype="PCM_24")
+
+        def shown(*more: str) -> tuple[int, bytes]:
+            ours, theirs = pty.openpty()
+            words = [*COMMAND, str(target), str(record_file), "-o", str(tmp_path / "o.wav"), "--force", *QUICK, *more]
+            terminal = {**os.environ, "TERM": "xterm"}
+            process = subprocess.Popen(words, stderr=theirs, stdout=subprocess.PIPE, env=terminal)
+            os.close(theirs)
+            said = b""
+            try:
+                while part := os.read(ours, 65_536):
+                    said += part
+            except OSError:  # how Linux says that the other end has closed
+                pass
+            os.close(ours)
+            process.communicate(timeout=60)
+            return process.returncode, said
+
+        code, said = shown()
+        assert code == 0
+        assert b"render" in said
+        assert shown("--quiet") == (0, b"")
 
 
 class TestOtherJobs:
@@ -130,7 +218,7 @@ class TestOtherJobs:
         self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
     ) -> None:
         """Plans are portable; the line says whose it is."""
-        assert match("plan", mix_file, record_file, "-o", tmp_path / "p.json", "-q")[0] == 0
+        assert match("plan", mix_file, record_file, "-o", tmp_path / "p.json", "-q", *QUICK)[0] == 0
         code, _, err = match("render", record_file, tmp_path / "p.json", "-o", tmp_path / "r.wav")
         assert code == 0
         assert "was made for mix.wav" in err
@@ -139,7 +227,7 @@ class TestOtherJobs:
         self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
     ) -> None:
         """Exit code 4, the file, the field and the value named, nothing written."""
-        match("plan", mix_file, record_file, "-o", tmp_path / "p.json", "-q")
+        match("plan", mix_file, record_file, "-o", tmp_path / "p.json", "-q", *QUICK)
         head, steps, tail = (tmp_path / "p.json").read_text().partition('"steps"')
         (tmp_path / "p.json").write_text(head + steps + tail.replace('"amount": 1.0', '"amount": 7.0', 1))
         code, _, err = match("render", mix_file, tmp_path / "p.json", "-o", tmp_path / "r.wav")
@@ -229,8 +317,40 @@ class TestRefusals:
     def test_force_replaces(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
         """An output that exists gives way when told to."""
         (tmp_path / "taken.wav").write_text("mine")
-        assert match(mix_file, record_file, "-o", tmp_path / "taken.wav", "--force", "-q")[0] == 0
+        assert match(mix_file, record_file, "-o", tmp_path / "taken.wav", "--force", "-q", *QUICK)[0] == 0
         assert soundfile.info(tmp_path / "taken.wav").channels == 2
+
+    def test_a_plan_never_replaces_sound(
+        self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
+    ) -> None:
+        """Neither the tracks nor the master, forced or not."""
+        before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+        for words in (
+            ("plan", mix_file, record_file, "-o", mix_file, "--force"),
+            (mix_file, record_file, "--plan", record_file, "--force"),
+            (mix_file, record_file, "-o", tmp_path / "new.wav", "--plan", tmp_path / "new.wav"),
+            (mix_file, record_file, "--plan", tmp_path / "mix-mastered.wav"),
+        ):
+            code, out, err = match(*words)
+            assert (code, out, err.count("\n")) == (3, "", 1)
+            assert "choose another name for the plan" in err
+        assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+    @pytest.mark.parametrize(
+        ("text", "code", "words"),
+        [(None, 3, "cannot be read"), ("{}", 4, "not a plan"), ("RIFF", 4, "not a plan"), ("", 4, "not a plan")],
+    )
+    def test_bad_plan(
+        self, match: Callable, mix_file: Path, tmp_path: Path, text: str | None, code: int, words: str
+    ) -> None:
+        """A plan that is missing or none."""
+        if text is not None:
+            (tmp_path / "p.json").write_text(text)
+        ended, out, err = match("render", mix_file, tmp_path / "p.json", "-o", tmp_path / "r.wav")
+        assert (ended, out, err.count("\n")) == (code, "", 1)
+        assert "p.json" in err
+        assert words in err
+        assert not (tmp_path / "r.wav").exists()
 
     @pytest.mark.parametrize(
         ("words", "said"),
@@ -265,7 +385,7 @@ class TestRefusals:
             resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
 
         before = sorted(p.name for p in tmp_path.iterdir())
-        ended = run(mix_file, record_file, "-o", tmp_path / "out.wav", "--no-cache", preexec_fn=small)
+        ended = run(mix_file, record_file, "-o", tmp_path / "out.wav", "--no-cache", *QUICK, preexec_fn=small)
         assert ended.returncode == 3
         assert ended.stderr.count("\n") == 1
         assert "out.wav" in ended.stderr
@@ -291,25 +411,91 @@ class TestRefusals:
         assert list(closed.iterdir()) == []
 
 
+INTERRUPTING = """
+import importlib.abc, os, signal, sys
+import matcher.cli
+name, _, share = {stage!r}.partition(" ")
+sys.argv = ["match", *{words!r}]
+
+def now():
+    os.kill(os.getpid(), signal.SIGINT)
+
+if name == "import":
+    class Finder(importlib.abc.MetaPathFinder):
+        def find_spec(self, wanted, path=None, target=None):
+            if wanted == share:
+                now()
+    sys.meta_path.insert(0, Finder())
+else:
+    import matcher.matching as m
+    real, corrected, seen = m.match, m._corrected, []
+    def stages(stage, done):
+        if stage == name and done >= float(share) or stage == "render" and seen and done >= 0.3:
+            now()
+    def again(plan, result):
+        seen.append(plan)
+        return plan
+    if name == "corrected":
+        m._corrected = again
+    if name == "written":
+        import matcher.verifying
+        matcher.verifying.verify = lambda *rest: now()
+        sys.argv.append("--verify")
+        m.match = real
+    else:
+        m.match = lambda *a, **o: real(*a, **(o | dict(stages=stages)))
+matcher.cli.main()
+"""
+
+
 class TestInterruption:
     """Ctrl-C."""
 
-    @pytest.mark.parametrize("after_s", [0.9, 1.6, 2.4])
-    def test_leaves_no_file_behind(self, record: Audio, record_file: Path, tmp_path: Path, after_s: float) -> None:
-        """At whatever stage it comes."""
+    @pytest.mark.parametrize(
+        "stage", ["import matcher.matching", "analyze 0.2", "plan 0.2", "render 0.3", "corrected 0.3", "written"]
+    )
+    def test_leaves_no_file_behind(self, mix: Audio, record: Audio, tmp_path: Path, stage: str) -> None:
+        """At whatever stage it comes: the program interrupts itself as soon as that stage has come so far."""
+        target, other = tmp_path / "long.wav", tmp_path / "other.wav"
+        soundfile.write(target, np.tile(mix.samples.T, (2, 1)), RATE, subtype="PCM_24")
+        soundfile.write(other, np.tile(record.samples.T, (6, 1)), RATE, subtype="PCM_24")
+        before = sorted(p.name for p in tmp_path.iterdir())
+        words = [str(target), str(other), "-o", str(tmp_path / "out.wav"), "--no-cache", *QUICK]
+        code = INTERRUPTING.format(words=words, stage=stage)
+        # A shell that runs the tests in the background has Ctrl-C ignored, and a child would inherit that.
+        ended = subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+        assert ended.returncode == 130, ended.stderr
+        after = sorted(p.name for p in tmp_path.iterdir())
+        if stage == "written":
+            assert ended.stderr.strip().endswith("out.wav was written")
+            assert after == sorted([*before, "out.wav"])
+        else:
+            assert ended.stderr.strip() == "match: interrupted, nothing was written"
+            assert after == before
+
+    def test_from_outside(self, record: Audio, record_file: Path, tmp_path: Path) -> None:
+        """A real Ctrl-C while the samples are being written, and no hidden file stays."""
         target = tmp_path / "long.wav"
         soundfile.write(target, np.tile(record.samples.T * 0.3, (25, 1)), RATE, subtype="PCM_24")
         before = sorted(p.name for p in tmp_path.iterdir())
-        words = [*COMMAND, str(target), str(record_file), "-o", str(tmp_path / "out.wav"), "--no-cache"]
-        process = subprocess.Popen(words, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        time.sleep(after_s)
+        process = subprocess.Popen(
+            [*COMMAND, str(target), str(record_file), "-o", str(tmp_path / "out.wav"), "--no-cache", *QUICK],
+            stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )  # fmt: skip
+
+        def writing() -> bool:
+            return any(p.name.startswith(".") and p.stat().st_size > 2_000_000 for p in tmp_path.iterdir())
+
+        while process.poll() is None and not writing():
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
-        if process.returncode == 0:
-            pytest.skip("it was done before the signal came")
-        assert process.returncode in (130, -signal.SIGINT)
-        if process.returncode == 130:
-            assert err.strip() == "match: interrupted, nothing was written"
+        assert process.returncode == 130
+        assert err.strip() == "match: interrupted, nothing was written"
         assert sorted(p.name for p in tmp_path.iterdir()) == before
 
 
