@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import MatchError
-from matcher.io import system_path
 from matcher.profile import Profile
 
 LOUDNESS_LU = 0.1
@@ -42,7 +41,8 @@ def verify(path: Path, ours: Profile, ceiling_dbtp: float | None) -> Verificatio
     import pyloudnorm
     import soundfile
 
-    samples, sample_rate_hz = soundfile.read(system_path(path), always_2d=True, dtype="float64")
+    with path.open("rb") as file:
+        samples, sample_rate_hz = soundfile.read(file, always_2d=True, dtype="float64")
     _same(path, "length", len(samples), ours.length_samples)
     _same(path, "sample rate", sample_rate_hz, ours.sample_rate_hz)
     _same(path, "channels", samples.shape[1], ours.channels)

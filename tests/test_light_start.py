@@ -13,9 +13,10 @@ HEAVY = ("numpy", "scipy", "librosa", "sklearn", "soundfile", "soxr", "pyloudnor
 START = "import sys; sys.argv = ['match', {}]\nfrom matcher.cli import main\ntry: main()\nexcept SystemExit: pass"
 
 
-@pytest.mark.parametrize(
-    "code", ["import matcher", *(START.format(words) for words in ("'--help'", "'--version'", "'render', '--help'"))]
-)
+LIGHT = ("'--help'", "'--version'", "'analyze', '--help'", "'render', '--help'", "'a.wav', '--help'")
+
+
+@pytest.mark.parametrize("code", ["import matcher", *(START.format(words) for words in LIGHT)])
 def test_loads_nothing_heavy(code: str) -> None:
     """Neither the numeric packages nor the compiled kernels."""
     loaded = modules_after(code)

@@ -8,13 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
 
 import matcher
 from dsp.audio import Audio
+from dsp.effects.eq import Band, Eq
 from dsp.effects.gain import Gain
+from dsp.effects.limiter import Limiter
 from dsp.errors import PlanError
 from matcher import Aims, Plan, Profile, analyze, match, plan, render
 from matcher.io import write_audio
+from matcher.plans import Step, Track
 
 SAME_DB = -90.0
 
@@ -45,7 +50,7 @@ class TestItself:
     @pytest.mark.parametrize(
         ("name", "subtype"),
         [("x.wav", "PCM_16"), ("x.wav", "PCM_24"), ("x.wav", "PCM_32"), ("x.wav", "FLOAT"), ("x.flac", "PCM_16"),
-         ("x.flac", "PCM_24"), ("x.aiff", "PCM_24")],
+         ("x.flac", "PCM_24"), ("x.aiff", "PCM_16"), ("x.aiff", "PCM_24"), ("x.aiff", "FLOAT")],
     )  # fmt: skip
     def test_comes_back_bit_by_bit(self, mix: Audio, tmp_path: Path, name: str, subtype: str) -> None:
         """Within the ceiling nothing is done, and the file holds the very same samples."""
@@ -54,7 +59,7 @@ class TestItself:
         report = match(path, path, out)
         assert report.plan.steps == ()
         assert "nothing to do" in report.verdict()
-        before, after = soundfile.read(path, dtype="int32"), soundfile.read(out, dtype="int32")
+        before, after = soundfile.read(path), soundfile.read(out)
         assert np.array_equal(before[0], after[0])
         assert soundfile.info(out).subtype == subtype
 
@@ -96,16 +101,32 @@ class TestIndifference:
         assert level_db(later.samples[:, by:] - usual.audio.samples) < SAME_DB
         assert level_db(later.samples[:, :by]) < SAME_DB
 
-    def test_any_other_shift(self, usual: matcher.Report, mix: Audio, record: Audio) -> None:
-        """37 ms later tone, width, level and ceiling are the same within 0.1 dB."""
-        by = round(0.037 * mix.sample_rate_hz)
-        later = plan(Audio(np.roll(mix.samples, by, axis=1), mix.sample_rate_hz), record)
+    def test_any_other_shift(self, mix: Audio, record: Audio) -> None:
+        """37.3 ms later tone, width, level and ceiling are the same within 0.1 dB."""
+        here, there = (plan(audio, record, Aims(dynamics=0.0)) for audio in (mix, _later(mix, 37.3)))
         hz = np.geomspace(30.0, 16_000.0, 100)
-        here, there = usual.plan, later
         tone = [p.step("eq").settings.response_db(hz, "mid") for p in (here, there)]
         assert np.abs(tone[0] - tone[1]).max() < 0.1
+        sides = [p.step("width").settings.response_db(hz) for p in (here, there)]
+        assert np.abs(sides[0] - sides[1]).max() < 0.1
         assert abs(here.step("gain").settings.gain_db - there.step("gain").settings.gain_db) < 0.1
         assert abs(here.step("limiter").settings.ceiling_dbtp - there.step("limiter").settings.ceiling_dbtp) < 0.1
+
+    @pytest.mark.xfail(
+        strict=True,
+        reason="the spread of a band, measured every 10 ms, moves by up to 0.17 dB with the place of a few seconds of"
+        " music on that grid, and the fit makes up to 1 dB of threshold of it",
+    )
+    def test_any_other_shift_of_the_compressor(self, usual: matcher.Report, mix: Audio, record: Audio) -> None:
+        """13 ms later the compressor is the same within 0.1 dB."""
+        there = plan(_later(mix, 13.0), record).step("compressor").settings
+        pairs = zip(usual.plan.step("compressor").settings.bands, there.bands, strict=True)
+        assert all(abs(a.threshold_db - b.threshold_db) < 0.1 for a, b in pairs)
+
+
+def _later(audio: Audio, ms: float) -> Audio:
+    by = round(ms / 1000.0 * audio.sample_rate_hz)
+    return Audio(np.pad(audio.samples, ((0, 0), (by, 0))), audio.sample_rate_hz)
 
 
 class TestPlan:
@@ -127,6 +148,23 @@ class TestPlan:
     def test_survives_json(self, made: Plan) -> None:
         """What is written is what is read."""
         assert Plan.from_json(made.to_json()) == made
+
+    @given(st.data())
+    def test_survives_json_whatever_is_in_it(self, data: st.DataObject) -> None:
+        """Any settings within bounds, any amount and any words come back as they were."""
+        db = st.floats(-24.0, 24.0)
+        band = st.builds(Band, frequency_hz=st.floats(20.0, 20_000.0), gain_db=db, q=st.floats(0.2, 8.0))
+        settings = st.one_of(
+            st.builds(Gain, gain_db=st.floats(-60.0, 60.0)),
+            st.builds(Limiter, ceiling_dbtp=st.floats(-20.0, 0.0)),
+            st.builds(Eq, bands=st.lists(band, max_size=4).map(tuple)),
+        )
+        words = st.text(st.characters(codec="utf-8"), max_size=20)
+        step = st.builds(Step, settings=settings, because=words, enabled=st.booleans(), amount=st.floats(0.0, 1.0))
+        track = Track(name=data.draw(words), content_hash="0", sample_rate_hz=48_000, channels=2, integrated_lufs=-14.0)
+        aims = Aims(amount=data.draw(st.floats(0.0, 1.0)), belief=data.draw(st.none() | st.floats(0.0, 1.0)))
+        drawn = Plan(target=track, aims=aims, steps=tuple(data.draw(st.lists(step, max_size=4))))
+        assert Plan.from_json(drawn.to_json()) == drawn
 
     def test_sounds_the_same_at_twice_the_rate(self, made: Plan) -> None:
         """Made at one rate, tone and width respond the same at another, within 0.1 dB up to 16 kHz."""
@@ -214,6 +252,13 @@ class TestHarm:
             above = eq.settings.response_db(np.linspace(15_600.0, 20_000.0, 50), "mid")
             below = eq.settings.response_db(np.linspace(8_000.0, 14_000.0, 50), "mid")
             assert above.max() < max(below.max(), 0.0) + 0.5
+        powers = [np.abs(np.fft.rfft(x, axis=1)) ** 2 for x in (cut, report.audio.samples)]
+        there = (hz > 15_500.0) & (hz < 20_000.0)
+        raised = [10.0 * np.log10(powers[1][:, part].sum() / powers[0][:, part].sum()) for part in (there, slice(None))]
+        # The compressor gives its high band back what it takes of it; the noise above 15 kHz is in that band.
+        compressor = report.plan.step("compressor")
+        makeup_db = 0.0 if compressor is None else compressor.settings.bands[-1].makeup_db
+        assert raised[0] < raised[1] + makeup_db + 0.5
 
     def test_mono_stays_mono(self, mix: Audio, record: Audio) -> None:
         """One channel in, one out, and a remark that width was left out."""
