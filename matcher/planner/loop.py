@@ -98,7 +98,7 @@ class Search:
 
     def limiter(self, aims: Aims) -> tuple[Settings, ...]:
         """The limiter, where one is wanted."""
-        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 4)),) if aims.limiter else ()
+        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 6)),) if aims.limiter else ()
 
 
 def make_plan(
@@ -223,8 +223,8 @@ def _corrected(
 
 
 def bounded(gain_db: float) -> float:
-    """A gain that the effect takes, in ten-thousandths of a dB."""
-    return float(np.clip(round(gain_db, 4), -60.0, 60.0))
+    """A gain that the effect takes, in millionths of a dB: what is rounded here is magnified round by round."""
+    return float(np.clip(round(gain_db, 6), -60.0, 60.0))
 
 
 def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float:
@@ -287,7 +287,7 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
 
 def _rounded(band: Band) -> Band:
     return msgspec.structs.replace(
-        band, frequency_hz=round(band.frequency_hz, 2), gain_db=round(band.gain_db, 4), q=round(band.q, 4)
+        band, frequency_hz=round(band.frequency_hz, 3), gain_db=round(band.gain_db, 6), q=round(band.q, 6)
     )
 
 
