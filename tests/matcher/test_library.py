@@ -99,7 +99,7 @@ class TestIndifference:
         assert level_db(later.samples[:, :by]) < SAME_DB
 
     def test_any_other_shift(self) -> None:
-        """37 ms later tone, width, level and ceiling are the same within 0.1 dB, and so are the levels of the master."""
+        """37 ms later tone, width, level and ceiling are the same within 0.1 dB, and so are the master's levels."""
         mix, record = demo_mix(), demo_reference()
         rate = mix.sample_rate_hz
         mix = Audio(np.pad(mix.samples, ((0, 0), (rate, rate))), rate)
