@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -41,8 +40,3 @@ class Reference:
     def integrated_lufs(self) -> float:
         """The loudness to reach."""
         return float(np.mean([p.integrated_lufs for p in self.loudness]))
-
-    def mean(self, part: str, feature: str, *arguments: Any) -> Any:
-        """Mean of a profile's property or method over the tracks of `tone`, `dynamics` or `loudness`."""
-        values = [getattr(p, feature) for p in getattr(self, part)]
-        return np.mean([v(*arguments) if callable(v) else v for v in values], axis=0)

@@ -3,9 +3,9 @@
 Two stages. The first shapes the sound: it looks ahead, goes down along a smooth slope that is in time for the peak,
 holds long enough for the next crest of a low note (so a steady bass is turned down, not bent), and comes back at a pace
 that depends on the programme: a lone transient is back within half a dB after a few tenths of a second, sustained
-limiting settles on a slow average and does not pump. The second measures what the first has made, 16 times oversampled
-wherever it can matter, and takes out the fractions of a dB that coarser measuring and moving gains leave. Where neither
-is needed, samples pass untouched.
+limiting settles on a slow average and does not pump. The second measures what the first has made and takes out the
+fractions of a dB that moving gains leave. Both look 16 times oversampled wherever a peak can hide. Where neither is
+needed, samples pass untouched.
 """
 
 from __future__ import annotations
@@ -18,12 +18,11 @@ from msgspec import Meta
 from dsp import kernels
 from dsp.audio import Samples
 from dsp.effect import Processor, Settings
-from dsp.segments import Segments
 from dsp.units import db_from_gain, gain_from_db
 
-SEGMENT_S = 0.01
 HEARD_DB = 0.1
 """Reductions below this do not count as limiting."""
+DB_PER_NEPER = 8.685889638065035
 _MARGIN_DB = 0.005
 
 
@@ -64,55 +63,36 @@ class LimiterProcessor(Processor):
             samples(settings.hold_ms),
             settings.release_ms * 1e-3,
             settings.settle_ms * 1e-3,
+            float(gain_from_db(-HEARD_DB)),
         )
         self._owed = self._kernel.delay
-        self._segments = Segments(SEGMENT_S, sample_rate_hz)
-        self._limited = self._total = 0
-        self._reduction_sum = 0.0
         self._last: Samples | None = None
 
     def process(self, block: Samples) -> Samples:
         self._last = block[:, :0]
         out = np.empty_like(block, order="C")
-        gains = np.empty(block.shape[1], dtype=np.float32)
-        self._kernel.process(np.ascontiguousarray(block), out, gains)
+        self._kernel.process(np.ascontiguousarray(block), out)
         early = min(self._owed, block.shape[1])
         self._owed -= early
-        self._note(gains[early:])
         return out[:, early:]
 
     def finish(self) -> Samples | None:
         if self._last is None:
             return None
-        owed = self._kernel.delay - self._owed
-        # A stream shorter than the delay has given nothing yet; the silence behind it pushes all of it out.
-        silence = np.zeros((self._last.shape[0], self._kernel.delay), dtype=self._last.dtype)
-        tail = self.process(silence)
-        return tail[:, :owed] if tail.shape[1] > owed else tail
-
-    def _note(self, gains: np.ndarray) -> None:
-        if not len(gains):
-            return
-        stops = self._segments.cut(len(gains))
-        reduction = 1.0 - gains.astype(np.float64)
-        starts = np.concatenate([[0], stops[:-1]])
-        heard = gains < gain_from_db(-HEARD_DB)
-        self._limited += int(heard.sum())
-        self._total += len(gains)
-        self._reduction_sum -= float(db_from_gain(gains[heard].astype(np.float64)).sum())
-        deepest = np.maximum.reduceat(reduction, starts)[:, None]
-        self._segments.gather(stops, deepest, np.zeros_like(deepest))
+        # The silence behind the stream pushes out all that is owed, be the stream shorter than the delay or longer.
+        return self.process(np.zeros((self._last.shape[0], self._kernel.delay), dtype=self._last.dtype))
 
     def measured(self) -> dict[str, Any]:
-        if not self._total:
+        total, limited = self._kernel.noted, self._kernel.limited
+        if not total:
             return {}
-        reduction_db = -db_from_gain(1.0 - self._segments.result()[0][0])
+        reduction_db = np.abs(db_from_gain(self._kernel.lows().astype(np.float64)))
         return {
             "limiter": {
                 "max_reduction_db": float(reduction_db.max()),
-                "mean_reduction_db": self._reduction_sum / max(self._limited, 1),
+                "mean_reduction_db": float(abs(self._kernel.log_sum)) * DB_PER_NEPER / max(limited, 1),
                 "p95_reduction_db": float(np.percentile(reduction_db, 95)),
-                "share_limited": self._limited / self._total,
+                "share_limited": limited / total,
                 "reduction_db": reduction_db.astype(np.float32),
             }
         }

@@ -113,7 +113,7 @@ def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
 
 def _band(threshold_db: float, makeup_db: float = 0.0) -> CompressorBand:
     return CompressorBand(
-        threshold_db=float(np.clip(threshold_db, -100.0, 0.0)),
+        threshold_db=round(float(np.clip(threshold_db, -100.0, 0.0)), 6),
         ratio=RATIO,
         knee_db=KNEE_DB,
         attack_ms=ATTACK_MS,
@@ -127,7 +127,7 @@ def _made_up(level_db: Array, band: CompressorBand) -> CompressorBand:
     power = 10.0 ** (level_db / 10.0)
     after = power * 10.0 ** (_gain_db(level_db, band) / 10.0)
     lost = 10.0 * np.log10(power.mean() / after.mean())
-    return _band(band.threshold_db, makeup_db=float(np.clip(lost, 0.0, 12.0)))
+    return _band(band.threshold_db, makeup_db=round(float(np.clip(lost, 0.0, 12.0)), 6))
 
 
 def _gain_db(level_db: Array, band: CompressorBand) -> Array:

@@ -98,7 +98,7 @@ class Search:
 
     def limiter(self, aims: Aims) -> tuple[Settings, ...]:
         """The limiter, where one is wanted."""
-        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 4)),) if aims.limiter else ()
+        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 6)),) if aims.limiter else ()
 
 
 def make_plan(
@@ -223,8 +223,8 @@ def _corrected(
 
 
 def bounded(gain_db: float) -> float:
-    """A gain that the effect takes."""
-    return float(np.clip(gain_db, -60.0, 60.0))
+    """A gain that the effect takes, in millionths of a dB: what is rounded here is magnified round by round."""
+    return float(np.clip(round(gain_db, 6), -60.0, 60.0))
 
 
 def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float:
@@ -255,11 +255,10 @@ def _steps(
         because = explain.width(beliefs.width, goal.side_db + goal.focus_db)
         steps.append(Step(settings=found.width, because=because))
     if not found.compressor.is_neutral():
-        steps.append(Step(settings=_tidy(found.compressor), because=explain.dynamics(beliefs.density, goal.density_db)))
-    gain_db = round(bounded(found.gain_db), 4)
-    if gain_db != 0.0:
+        steps.append(Step(settings=found.compressor, because=explain.dynamics(beliefs.density, goal.density_db)))
+    if bounded(found.gain_db) != 0.0:
         because = explain.loudness(target, aims, goal.loudness_lufs)
-        steps.append(Step(settings=Gain(gain_db=gain_db), because=because))
+        steps.append(Step(settings=Gain(gain_db=bounded(found.gain_db)), because=because))
     if aims.limiter and (steps or target.true_peak_dbtp > aims.ceiling_dbtp):
         because = explain.limiter(target, aims, found.ceiling_dbtp, found.reduction_p95_db, alone=not steps)
         steps.append(Step(settings=found.limiter(aims)[0], because=because))
@@ -286,16 +285,9 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
     return Eq(bands=tuple(_rounded(b) for b in bands))
 
 
-def _tidy(compressor: Compressor) -> Compressor:
-    """In ten-thousandths of a dB: at the end alone, as rounding in the loop would not move with the target's level."""
-    replace, bands = msgspec.structs.replace, compressor.bands
-    tidy = [replace(b, threshold_db=round(b.threshold_db, 4), makeup_db=round(b.makeup_db, 4)) for b in bands]
-    return replace(compressor, bands=tuple(tidy))
-
-
 def _rounded(band: Band) -> Band:
     return msgspec.structs.replace(
-        band, frequency_hz=round(band.frequency_hz, 2), gain_db=round(band.gain_db, 4), q=round(band.q, 4)
+        band, frequency_hz=round(band.frequency_hz, 3), gain_db=round(band.gain_db, 6), q=round(band.q, 6)
     )
 
 

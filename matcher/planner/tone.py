@@ -16,7 +16,7 @@ LOWEST_HEARD_DB = -60.0
 """Bands further below a track's loudest band say nothing."""
 MOST_BANDS = 8
 LARGEST_DB = 12.0
-GOOD_ENOUGH_DB = 0.05
+GOOD_ENOUGH_DB = 0.025
 """RMS error at which no further band is added."""
 
 

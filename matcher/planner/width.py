@@ -123,6 +123,6 @@ def points(side_db: Array) -> tuple[Point, ...]:
     """The curve by octave, or a single point where it is flat within half a dB."""
     gain = np.interp(np.log2(OCTAVES_HZ[1:]), np.log2(THIRD_OCTAVES_HZ), side_db)
     if np.ptp(gain) < 0.5:
-        return (Point(frequency_hz=1000.0, gain_db=round(float(gain.mean()), 4)),)
+        return (Point(frequency_hz=1000.0, gain_db=round(float(gain.mean()), 6)),)
     pairs = zip(OCTAVES_HZ[1:], gain, strict=True)
-    return tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 4)) for f, g in pairs)
+    return tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs)

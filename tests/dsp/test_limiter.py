@@ -97,7 +97,7 @@ def twin(samples, rate_hz, *, lookahead_ms=4.0, hold_ms=10.0, release_ms=100.0, 
     """Both stages of the limiter, measuring everywhere and skipping nothing; (samples, gain)."""
     ceiling = 10 ** ((CEILING_DBTP - 0.005) / 20)
     lookahead, hold = (max(1, round(ms * 1e-3 * rate_hz)) for ms in (lookahead_ms, hold_ms))
-    shape = (32, 4, 6.0), lookahead, hold, release_ms * 1e-3, settle_ms * 1e-3
+    shape = (TAPS, PHASES, 8.0), lookahead, hold, release_ms * 1e-3, settle_ms * 1e-3
     reach, steady = max(int(0.0015 * rate_hz), TAPS) + 2, max(int(0.0005 * rate_hz), TAPS // 2) + 2
     guard = (TAPS, PHASES, 8.0), reach, steady, 0.03, 0.0
     samples, first = twin_stage(np.asarray(samples, dtype=np.float64), ceiling, *shape, rate_hz)

@@ -1,0 +1,110 @@
+"""The planner's parts: what they infer from numbers made for them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dsp.effects.eq import Band, band_db
+from dsp.meters.dynamics import figures
+from matcher.planner import tone, width
+from matcher.planner.dynamics import Levels, fit
+from matcher.planner.gaussian import at_belief
+from matcher.profile import THIRD_OCTAVES_HZ
+
+EVERYWHERE = np.ones(len(THIRD_OCTAVES_HZ), dtype=bool)
+MASTERING = band_db(Band(shape="low_shelf", frequency_hz=110.0, gain_db=4.0), THIRD_OCTAVES_HZ) + band_db(
+    Band(shape="high_shelf", frequency_hz=7000.0, gain_db=-3.0), THIRD_OCTAVES_HZ
+)
+
+
+class TestTone:
+    """Mastering and music told apart."""
+
+    def test_no_difference_is_no_curve(self) -> None:
+        """Nothing measured, nothing believed."""
+        found = tone.smooth_estimate(np.zeros(30), EVERYWHERE, None)
+        assert np.abs(found.mean_db).max() < 1e-9
+
+    def test_a_smooth_difference_is_believed(self) -> None:
+        """Two shelves without any roughness are mastering, all but a tenth."""
+        found = tone.smooth_estimate(MASTERING, EVERYWHERE, None)
+        assert np.abs(found.mean_db - MASTERING).max() < 0.4
+        assert found.music_db < 1.0
+
+    def test_a_rough_difference_is_not(self) -> None:
+        """The same shelves under the notes of another piece are believed far less, and the doubt is larger."""
+        notes = np.random.default_rng(2).normal(0.0, 5.0, 30)
+        clean = tone.smooth_estimate(MASTERING, EVERYWHERE, None)
+        found = tone.smooth_estimate(MASTERING + notes, EVERYWHERE, None)
+        assert found.music_db > 2.0
+        assert np.sqrt(np.mean(found.mean_db**2)) < 0.7 * np.sqrt(np.mean(clean.mean_db**2))
+        assert found.sd_db.mean() > 2.0 * clean.sd_db.mean()
+
+    def test_what_was_not_heard_says_nothing(self) -> None:
+        """A wild difference in bands without signal changes nothing."""
+        heard = THIRD_OCTAVES_HZ < 12_000.0
+        wild = np.where(heard, MASTERING, 60.0)
+        assert np.array_equal(
+            tone.smooth_estimate(wild, heard, None).mean_db, tone.smooth_estimate(MASTERING, heard, None).mean_db
+        )
+
+    @pytest.mark.parametrize(("belief", "expected"), [(0.0, 0.0), (0.25, 1.0), (0.5, 2.0), (0.75, 4.0), (1.0, 6.0)])
+    def test_belief_goes_from_nothing_to_everything(self, belief: float, expected: float) -> None:
+        """Half is the inference, between it is straight."""
+        assert at_belief(np.array([2.0]), np.array([6.0]), belief)[0] == pytest.approx(expected)
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_bands_draw_the_curve(self, seed: int) -> None:
+        """A curve of mastering's kind is made by eight bands or fewer within 0.15 dB."""
+        root = np.linalg.cholesky(tone.mastering_prior() + 1e-9 * np.eye(30))
+        curve = root @ np.random.default_rng(seed).standard_normal(30)
+        curve -= curve.mean()
+        bands = tone.fit_bands(THIRD_OCTAVES_HZ, curve, np.ones(30))
+        made = sum(band_db(b, THIRD_OCTAVES_HZ) for b in bands)
+        assert len(bands) <= tone.MOST_BANDS
+        assert np.abs(made - curve)[THIRD_OCTAVES_HZ < 17_000.0].max() < 0.15
+
+
+class TestWidth:
+    """How wide, and where the low end is gathered."""
+
+    def test_a_side_gain_is_found(self) -> None:
+        """3 dB less side everywhere."""
+        found = width.estimate_from(np.full(30, -3.0), EVERYWHERE, 1.0, None)
+        assert np.abs(found.side.mean_db[4:-3] + 3.0).max() < 0.3
+        assert found.focus_below_hz == 0.0
+
+    @pytest.mark.parametrize("corner_hz", [90.0, 130.0])
+    def test_a_gathered_low_end_is_found(self, corner_hz: float) -> None:
+        """Its corner within a third of an octave, its depth within 4 dB, the rest of the side left alone."""
+        found = width.estimate_from(width.focus_db(corner_hz, 20.0), EVERYWHERE, 1.0, None)
+        assert abs(np.log2(found.focus_below_hz / corner_hz)) < 0.34
+        assert abs(found.focus_depth_db - 20.0) < 4.0
+        assert np.abs((found.side.mean_db - found.focus_db)[THIRD_OCTAVES_HZ > 400.0]).max() < 0.5
+
+
+class TestDynamics:
+    """Thresholds from levels."""
+
+    @staticmethod
+    def beats(depth_db: float) -> Levels:
+        """Three bands that pulse twice a second by so many dB, with peaks 9 dB above."""
+        at = np.arange(2000)
+        pulse = np.where(at % 50 < 10, 0.0, -depth_db) + np.random.default_rng(6).normal(0.0, 1.0, (3, 2000))
+        power = 10.0 ** ((pulse + np.array([[-20.0], [-22.0], [-30.0]])) / 10.0)
+        return Levels(power, np.sqrt(power) * 2.8, np.sqrt(power.sum(axis=0)) * 2.8, power.sum(axis=0))
+
+    def test_density_that_is_not_wanted_is_not_made(self) -> None:
+        """No change wanted, next to none made."""
+        found = fit(self.beats(12.0), np.zeros(4), -20.0, -1.0)
+        assert np.abs(found.change_db).max() < 0.4
+
+    def test_wanted_density_is_made(self) -> None:
+        """2 dB less spread in the middle: most of it comes, from the middle band."""
+        levels = self.beats(12.0)
+        found = fit(levels, np.array([0.0, 0.0, -2.0, 0.0]), -20.0, -1.0)
+        assert found.change_db[2] < -1.0
+        assert found.compressor.bands[1].ratio > 1.0
+        before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
+        assert before[2] > 8.0
