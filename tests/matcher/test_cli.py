@@ -166,7 +166,7 @@ class TestScreen:
         import pty
 
         target = tmp_path / "long.wav"
-        soundfile.write(target, np.tile(record.samples.T * 0.3, (10, 1)), RATE, subtype="PCM_24")
+        soundfile.write(target, np.tile(record.samples.T * 0.3, (5, 1)), RATE, subtype="PCM_24")
 
         def shown(*more: str) -> tuple[int, bytes]:
             ours, theirs = pty.openpty()
