@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,20 @@ Exit codes:
   4  a plan or a setting refused
   5  --verify: an independent meter disagreed
   130  interrupted; nothing was written"""
+
+
+class MainContext(click.Context):
+    """Usage lines of the main job call it what people type: `match`, without a command."""
+
+    @property
+    def command_path(self) -> str:
+        return "match"
+
+
+class MainJob(click.Command):
+    """The default command."""
+
+    context_class = MainContext
 
 
 class MainFirst(click.Group):
@@ -127,7 +141,7 @@ def _belief(ctx: click.Context, param: click.Parameter, value: str) -> float | N
 
 
 def _only(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in value.split(",")) if value else DIMENSIONS
+    names = DIMENSIONS if value is None else tuple(name.strip() for name in value.split(","))
     for name in names:
         if name not in DIMENSIONS:
             raise click.BadParameter(f"{name!r} is not one of {', '.join(DIMENSIONS)}")
@@ -233,7 +247,7 @@ def cli() -> None:
     """
 
 
-@cli.command(epilog=EPILOG)
+@cli.command(cls=MainJob, epilog=EPILOG)
 @click.argument("target", type=PATH)
 @click.argument("reference", type=PATH)
 @click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
@@ -248,7 +262,7 @@ def master(target: Path, reference: Path, output: Path | None, plan_path: Path |
     aims = _aims(options)
     if plan_path is not None:
         _check_text(plan_path, options["force"], others=(target, reference, output or default_output(target)))
-    with _progress(not options["quiet"]) as stages:
+    with _progress(not options["quiet"] and not options["as_json"]) as stages:
         report = match(
             target,
             reference,
@@ -265,7 +279,7 @@ def master(target: Path, reference: Path, output: Path | None, plan_path: Path |
         if plan_path is not None:
             _write_text(plan_path, report.plan.to_json())
         if options["verify"]:
-            _verified(report.rendered, report.plan)
+            _verified(target, report.rendered, report.plan)
         if options["as_json"]:
             click.echo(report.to_json(), nl=False)
         elif not options["quiet"]:
@@ -346,7 +360,7 @@ def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -
     if content_hash(target) != made.target.content_hash:
         who = f"{made.target.name}, not for {shown(target.name)}"
         _say(f"{shown(plan_file)}: was made for {who}; rendering all the same")
-    with _progress(not options["quiet"]) as stages:
+    with _progress(not options["quiet"] and not options["as_json"]) as stages:
         rendered = make(
             target,
             made,
@@ -359,7 +373,7 @@ def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -
         )
     with _in_place(rendered):
         if options["verify"]:
-            _verified(rendered, made)
+            _verified(target, rendered, made)
     if options["as_json"]:
         data = {"result": rendered.profile.summary(), "output": str(rendered.output)}
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
@@ -396,13 +410,17 @@ def _kind(rendered: Rendered) -> str:
     return f"{kind.container} {kind.bit_depth} bit{' float' if kind.is_float else ''}"
 
 
-def _verified(rendered: Rendered, made: Plan) -> None:
+def _verified(target: Path, rendered: Rendered, made: Plan) -> None:
+    from matcher.io import open_audio, resampled_length_samples
     from matcher.verifying import verify
 
     assert rendered.output is not None
     limiter = made.step("limiter")
     ceiling = limiter.settings.ceiling_dbtp if limiter is not None and limiter.enabled else None
-    verify(rendered.output, rendered.profile, ceiling)
+    with open_audio(target) as audio:
+        rate_hz = rendered.profile.sample_rate_hz
+        length = resampled_length_samples(audio.length_samples, audio.sample_rate_hz, rate_hz)
+    verify(rendered.output, rendered.profile, ceiling, length_samples=length)
 
 
 def _read_plan(path: Path) -> Plan:
@@ -430,7 +448,8 @@ def _check_text(path: Path, force: bool, *, others: tuple[Path, ...]) -> None:
     if path.is_dir():
         raise FileError(f"{name}: is a folder; a file is needed")
     for other in others:
-        if os.path.realpath(path) == os.path.realpath(other):
+        linked = path.exists() and other.exists() and path.samefile(other)
+        if linked or os.path.realpath(path) == os.path.realpath(other):
             raise FileError(f"{name}: is the sound {shown(other)} itself; choose another name for the plan")
     if path.exists() and not force:
         raise FileError(f"{name}: exists already; choose another name, or force it")
@@ -452,5 +471,7 @@ def _write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise FileError(f"{path}: cannot be written ({error.strerror})") from error
+    finally:
+        with suppress(OSError):  # it is gone where all went well
+            temporary.unlink()

@@ -188,8 +188,8 @@ def ahead(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
             put("error", error)
 
     worker = threading.Thread(target=work, daemon=True)
-    worker.start()
     try:
+        worker.start()
         while True:
             kind, value = waiting.get()
             if kind == "item":
@@ -200,6 +200,12 @@ def ahead(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
                 return
     finally:
         stopped.set()
+        _join(worker)
+
+
+def _join(worker: threading.Thread) -> None:
+    """Wait for a thread that Ctrl-C may have kept from starting."""
+    if worker.ident is not None:
         worker.join()
 
 
@@ -227,13 +233,13 @@ def both(first: Callable[[], Item], second: Callable[[Progress], Item]) -> tuple
             errors.append(error)
 
     worker = threading.Thread(target=work, daemon=True)
-    worker.start()
     try:
+        worker.start()
         result = first()
         worker.join()
     finally:
         stopped.set()
-        worker.join()
+        _join(worker)
     if errors:
         raise errors[0]
     return result, results[1]

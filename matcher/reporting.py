@@ -125,8 +125,8 @@ def print_profiles(profiles: list[Profile], console: Console) -> None:
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("", overflow="fold")
     columns = ("length", "rate", "LUFS", "LRA", "dBTP", "PLR", "crest", "tilt", "width", "corr.")
-    for heading in columns:
-        table.add_column(heading, justify="right")
+    for heading in columns:  # the name gives way to the figures
+        table.add_column(heading, justify="right", no_wrap=True)
     for p in profiles:
         minutes, seconds = divmod(round(p.duration_s), 60)
         table.add_row(

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import MatchError
+from dsp.units import FLOOR_DB
 from matcher.profile import Profile
 
 LOUDNESS_LU = 0.1
@@ -32,21 +33,23 @@ class Verification:
     true_peak_dbtp: float
 
 
-def verify(path: Path, ours: Profile, ceiling_dbtp: float | None) -> Verification:
+def verify(path: Path, ours: Profile, ceiling_dbtp: float | None, *, length_samples: int | None = None) -> Verification:
     """Read `path` again and hold it against what was measured while it was made.
 
-    ceiling_dbtp: the true peak that was promised; None where no limiter ran. Raises DisagreementError naming both
-    figures; the file stays where it is.
+    ceiling_dbtp: the true peak that was promised; None where no limiter ran. length_samples: what the target makes at
+    this rate; what was measured where None. Raises DisagreementError naming both figures; the file stays where it is.
     """
     import pyloudnorm
     import soundfile
 
     with path.open("rb") as file:
         samples, sample_rate_hz = soundfile.read(file, always_2d=True, dtype="float64")
-    _same(path, "length", len(samples), ours.length_samples)
+    _same(path, "length", len(samples), ours.length_samples if length_samples is None else length_samples)
     _same(path, "sample rate", sample_rate_hz, ours.sample_rate_hz)
     _same(path, "channels", samples.shape[1], ours.channels)
-    loudness = float(pyloudnorm.Meter(sample_rate_hz, filter_class="DeMan").integrated_loudness(samples))
+    meter = pyloudnorm.Meter(sample_rate_hz, filter_class="DeMan")
+    # Of silence pyloudnorm reads minus infinity, our meter its floor.
+    loudness = max(FLOOR_DB, float(meter.integrated_loudness(samples)))
     if abs(loudness - ours.integrated_lufs) > LOUDNESS_LU:
         raise DisagreementError(
             f"{path}: pyloudnorm reads {loudness:.2f} LUFS, our meter {ours.integrated_lufs:.2f};"
@@ -68,7 +71,7 @@ def verify(path: Path, ours: Profile, ceiling_dbtp: float | None) -> Verificatio
 
 def _same(path: Path, what: str, read: int, made: int) -> None:
     if read != made:
-        raise DisagreementError(f"{path}: its {what} reads back as {read}, {made} was written. It was left in place.")
+        raise DisagreementError(f"{path}: its {what} reads back as {read}, {made} was expected. It was left in place.")
 
 
 def true_peak_dbtp(samples: NDArray[np.float64]) -> float:
