@@ -1,4 +1,4 @@
-"""The mastering engine: `match`, `analyze`, `plan`, `render`, and the types they give.
+"""The mastering engine: `match`, `analyze`, `plan`, `render`, `blend`, and the types they give.
 
 Importing this loads nothing heavy; each name is fetched from its module when it is first used.
 """
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dsp.audio import Audio as Audio
     from matcher.aims import Aims as Aims
     from matcher.analysis import analyze as analyze
+    from matcher.blending import Blend as Blend
+    from matcher.blending import blend as blend
     from matcher.matching import match as match
     from matcher.matching import plan as plan
     from matcher.plans import Plan as Plan
@@ -23,11 +25,13 @@ if TYPE_CHECKING:
 _HOMES = {
     "Aims": "matcher.aims",
     "Audio": "dsp.audio",
+    "Blend": "matcher.blending",
     "Plan": "matcher.plans",
     "Profile": "matcher.profile",
     "Reference": "matcher.reference",
     "Report": "matcher.reporting",
     "analyze": "matcher.analysis",
+    "blend": "matcher.blending",
     "match": "matcher.matching",
     "plan": "matcher.matching",
     "render": "matcher.rendering",

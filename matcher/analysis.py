@@ -10,6 +10,7 @@ import numpy as np
 
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
+from dsp.meters.clipping import ClippingMeter
 from dsp.meters.dynamics import DynamicsMeter, figures
 from dsp.meters.loudness import LoudnessMeter, isolated_lufs
 from dsp.meters.spectrum import BandMeter, LongSpectrum
@@ -41,6 +42,7 @@ class ProfileBuilder:
         self.length_samples = 0
         self._loudness = LoudnessMeter(sample_rate_hz, channels)
         self._true_peak = TruePeakMeter(sample_rate_hz, channels)
+        self._clipping = ClippingMeter(channels)
         self._dynamics = DynamicsMeter(sample_rate_hz)
         self._bands = BandMeter(sample_rate_hz)
         self._spectrum = LongSpectrum(sample_rate_hz)
@@ -48,7 +50,8 @@ class ProfileBuilder:
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
         self.length_samples += block.shape[1]
-        for meter in (self._loudness, self._true_peak, self._dynamics, self._bands, self._spectrum):
+        meters = (self._loudness, self._true_peak, self._clipping, self._dynamics, self._bands, self._spectrum)
+        for meter in meters:
             meter.update(block)
 
     def result(self, name: str, content_hash: str) -> Profile:
@@ -68,6 +71,7 @@ class ProfileBuilder:
             max_short_term_lufs=loudness.max_short_term_lufs,
             true_peak_dbtp=true_peak.peak_dbtp,
             sample_peak_dbfs=true_peak.sample_peak_dbfs,
+            flat_tops=self._clipping.result(),
             figures=figures(dynamics.power, dynamics.peak[3]),
             segment_db=db_from_power(loudness.segment_power).astype(np.float16),
             spectrum=self._spectrum.result(),

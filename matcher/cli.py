@@ -15,6 +15,7 @@ import click
 
 if TYPE_CHECKING:
     from matcher.aims import Aims
+    from matcher.blending import Blend
     from matcher.plans import Plan
     from matcher.rendering import Rendered
 
@@ -179,6 +180,19 @@ WRITING = (
     click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
 )  # fmt: skip
 PATH = click.Path(path_type=Path)
+FROM = ("tone", "dynamics", "loudness")
+REFERENCES = (
+    click.argument("target", type=PATH),
+    click.argument("reference", type=PATH, required=False, metavar="REFERENCE"),
+    click.option("--reference", "-r", "references", type=PATH, multiple=True, metavar="FILE",
+                 help="Another reference, as often as wanted: they are averaged."),
+    click.option("--tone-from", type=PATH, multiple=True, metavar="FILE",
+                 help="Tone and stereo width from this one instead; as often as wanted."),
+    click.option("--dynamics-from", type=PATH, multiple=True, metavar="FILE",
+                 help="Dynamics from this one instead; as often as wanted."),
+    click.option("--loudness-from", type=PATH, multiple=True, metavar="FILE",
+                 help="Loudness from this one instead; as often as wanted."),
+)  # fmt: skip
 
 
 def with_options(*groups: tuple[Callable[..., Any], ...]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
@@ -190,6 +204,23 @@ def with_options(*groups: tuple[Callable[..., Any], ...]) -> Callable[[Callable[
         return function
 
     return decorate
+
+
+def _blend(options: dict[str, Any]) -> Blend:
+    """The references taken out of `options`; a usage error where a dimension is left without one."""
+    given = options.pop("reference")
+    others = ((given,) if given is not None else ()) + options.pop("references")
+    own = {f"{name}_from": options.pop(f"{name}_from") for name in FROM}
+    missing = [name for name in FROM if not own[f"{name}_from"]]
+    if missing and not others:
+        said = "no reference" if len(missing) == len(FROM) else f"no reference for {' and '.join(missing)}"
+        raise click.UsageError(
+            f"{said}: name one after the target or with --reference, or give --tone-from, --dynamics-from and"
+            " --loudness-from"
+        )
+    from matcher.blending import Blend
+
+    return Blend(others, **own)
 
 
 def _aims(options: dict[str, Any]) -> Aims:
@@ -242,26 +273,26 @@ def _progress(shown: bool) -> Iterator[Callable[[str, float], None] | None]:
 def cli() -> None:
     """Turn a finished mix into a master that belongs beside a reference.
 
-    TARGET is the mix, REFERENCE the record it shall stand beside. The master is written to NAME-mastered.wav beside the
-    target, or to --output.
+    TARGET is the mix, REFERENCE the record it shall stand beside; with --reference there may be several. The master is
+    written to NAME-mastered.wav beside the target, or to --output.
     """
 
 
 @cli.command(cls=MainJob, epilog=EPILOG)
-@click.argument("target", type=PATH)
-@click.argument("reference", type=PATH)
+@with_options(REFERENCES)
 @click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
 @click.option("--plan", "plan_path", type=PATH, default=None, help="Also write the plan, as JSON that can be edited.")
 @with_options(AIMS, WRITING)
-def master(target: Path, reference: Path, output: Path | None, plan_path: Path | None, **options: Any) -> None:
+def master(target: Path, output: Path | None, plan_path: Path | None, **options: Any) -> None:
     """Master TARGET to belong beside REFERENCE (the default command)."""
     with _loading():
+        reference = _blend(options)
         from matcher import match
         from matcher.io import default_output, shown
 
     aims = _aims(options)
     if plan_path is not None:
-        _check_text(plan_path, options["force"], others=(target, reference, output or default_output(target)))
+        _check_text(plan_path, options["force"], others=(target, *_files(reference), output or default_output(target)))
     with _progress(not options["quiet"] and not options["as_json"]) as stages:
         report = match(
             target,
@@ -320,19 +351,19 @@ def analyze(files: tuple[Path, ...], as_json: bool, music: bool, no_cache: bool)
 
 
 @cli.command()
-@click.argument("target", type=PATH)
-@click.argument("reference", type=PATH)
+@with_options(REFERENCES)
 @click.option("--output", "-o", type=PATH, required=True, help="Where the plan goes.")
 @click.option("--force", is_flag=True, help="Replace a plan that exists.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @with_options(AIMS)
-def plan(target: Path, reference: Path, output: Path, force: bool, quiet: bool, **options: Any) -> None:
+def plan(target: Path, output: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Fit a plan and write it as JSON; render it, edited or not, with `match render`."""
     with _loading():
+        reference = _blend(options)
         from matcher import plan as fit
 
     aims = _aims(options)
-    _check_text(output, force, others=(target, reference))
+    _check_text(output, force, others=(target, *_files(reference)))
     with _progress(not quiet) as stages:
         made = fit(target, reference, aims, use_cache=not options["no_cache"], stages=stages)
     _write_text(output, made.to_json())
@@ -382,6 +413,10 @@ def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -
 
         print_profiles([rendered.profile], _console())
         click.echo(f"{shown(output)} ({_kind(rendered)})")
+
+
+def _files(reference: Blend) -> list[Path]:
+    return [source for source in reference.sources if isinstance(source, Path)]
 
 
 def _console() -> Any:

@@ -44,14 +44,14 @@ class Gap:
     tone_db: float
     """RMS difference of the third octaves of the mid at equal loudness, 40 Hz to 16 kHz."""
     side_tone_db: float
-    """The same of the side; 0 where either has no side."""
+    """The same of the side; 0 where the track or every reference has none."""
 
 
 def gap(track: Profile, reference: Reference) -> Gap:
     """Measure `track` against `reference`."""
-    tracks = reference.tracks
+    wide = reference.wide or reference.tone
 
-    def feature(name: str, unit: str, attribute: str, tolerance: float, part: tuple[Profile, ...] = tracks) -> Feature:
+    def feature(name: str, unit: str, attribute: str, tolerance: float, part: tuple[Profile, ...]) -> Feature:
         there = float(np.mean([getattr(p, attribute) for p in part]))
         return Feature(name, unit, float(getattr(track, attribute)), there, tolerance)
 
@@ -62,20 +62,23 @@ def gap(track: Profile, reference: Reference) -> Gap:
         feature("peak to loudness", "dB", "plr_db", 1.0, reference.loudness),
         feature("crest factor", "dB", "crest_db", 1.0, reference.dynamics),
         feature("tilt", "dB/oct", "tilt_db_oct", 0.5, reference.tone),
-        feature("width", "dB", "overall_width_db", 1.5, reference.tone),
-        feature("correlation", "", "correlation", 0.15, reference.tone),
+        feature("width", "dB", "overall_width_db", 1.5, wide),
+        feature("correlation", "", "correlation", 0.15, wide),
     )
     return Gap(features, tone_distance_db(track, reference), tone_distance_db(track, reference, "side"))
 
 
 def tone_distance_db(track: Profile, reference: Reference, channel: str = "mid") -> float:
     """RMS difference of third octaves at equal loudness where both tracks have signal, 40 Hz to 16 kHz."""
-    everyone = (track, *reference.tone)
-    if channel == "side" and any(p.spectrum.side.sum() <= 1e-6 * p.spectrum.mid.sum() for p in everyone):
+    if channel == "side" and not (_any_side(track) and any(_any_side(p) for p in reference.tone)):
         return 0.0
-    there = np.mean([p.balance_db(channel) for p in reference.tone], axis=0)
+    there = reference.balance_db(channel)
     here = track.balance_db(channel)
     loudest = float(db_from_power(track.spectrum.mid.sum())) - track.spectral_lufs
     heard = (there > loudest - 70.0) & (here > loudest - 70.0)
     heard &= (THIRD_OCTAVES_HZ > 39.0) & (THIRD_OCTAVES_HZ < 16_500.0)
     return float(np.sqrt(np.mean((there - here)[heard] ** 2))) if heard.any() else 0.0
+
+
+def _any_side(track: Profile) -> bool:
+    return bool(track.spectrum.side.sum() > 1e-6 * track.spectrum.mid.sum())

@@ -11,15 +11,17 @@ import msgspec
 from dsp.audio import Audio
 from dsp.effects.gain import Gain
 from matcher.aims import Aims
-from matcher.analysis import Progress, Source, analyze, check_fit, opened
+from matcher.analysis import Source, analyze, check_fit, opened
+from matcher.blending import Blend, Sources, as_blend, measured
 from matcher.distance import gap
 from matcher.io import check_output, default_output, output_format
 from matcher.planner.loop import make_plan
 from matcher.plans import Plan
 from matcher.profile import Profile
-from matcher.reference import Reference
-from matcher.rendering import Rendered, both, render
+from matcher.reference import DIMENSIONS, Reference
+from matcher.rendering import Rendered, render
 from matcher.reporting import Report
+from matcher.suitability import condition, suitability
 
 Stages = Callable[[str, float], None]
 """Called with the name of the stage and the share of it that is done, 0 to 1."""
@@ -31,7 +33,7 @@ CLOSE_LU = 0.1
 
 def plan(
     target: Source,
-    reference: Source | Reference,
+    reference: Sources | Blend | Reference,
     aims: Aims | None = None,
     *,
     use_cache: bool = True,
@@ -39,15 +41,17 @@ def plan(
 ) -> Plan:
     """Fit a plan that turns `target` into a master beside `reference`; nothing is rendered in full.
 
-    Raises FileError, AudioError, UnfitError.
+    reference: as in `match`. Raises FileError, AudioError, UnfitError.
     """
-    before, goal = _measured(target, reference, use_cache, stages)
-    return _planned(target, before, goal, aims or Aims(), stages)
+    goal = reference if isinstance(reference, Reference) else as_blend(reference)
+    _open_once(target, goal)
+    before, there = _measured(target, goal, use_cache, stages)
+    return _planned(target, before, there, aims or Aims(), _warnings(target, before, goal, there), stages)
 
 
 def match(
     target: Source,
-    reference: Source | Reference,
+    reference: Sources | Blend | Reference,
     output: Path | str | None = None,
     *,
     aims: Aims | None = None,
@@ -61,18 +65,21 @@ def match(
 ) -> Report:
     """Master `target` to belong beside `reference`.
 
-    output: the file to write; `NAME-mastered.wav` beside a target that is a file, in memory (`report.audio`) for an
-    `Audio`. bit_depth: 16, 24 or 32 (float); the target's own where None. sample_rate_hz: the target's own where None.
-    Raises FileError, AudioError, UnfitError; then no file is left.
+    reference: a track, several that are averaged, a `blend` with tracks of their own for tone, dynamics or loudness, or
+    a `Reference` that was measured before. output: the file to write; `NAME-mastered.wav` beside a target that is a
+    file, in memory (`report.audio`) for an `Audio`. bit_depth: 16, 24 or 32 (float); the target's own where None.
+    sample_rate_hz: the target's own where None. Raises FileError, AudioError, UnfitError; then no file is left.
     """
     started = time.perf_counter()
     aims = aims or Aims()
     if output is None and not isinstance(target, Audio):
         output = default_output(Path(str(target)))
+    asked = reference if isinstance(reference, Reference) else as_blend(reference)
     if output is not None:
-        _refuse_early(target, reference, Path(output), force, bit_depth)
-    before, goal = _measured(target, reference, use_cache, stages)
-    made = _planned(target, before, goal, aims, stages)
+        _refuse_early(target, asked, Path(output), force, bit_depth)
+    _open_once(target, asked)
+    before, goal = _measured(target, asked, use_cache, stages)
+    made = _planned(target, before, goal, aims, _warnings(target, before, asked, goal), stages)
 
     def rendered(plan: Plan, last: bool) -> Rendered:
         return render(
@@ -103,54 +110,54 @@ def match(
         gap_before=gap(before, goal),
         gap_after=gap(result.profile, goal),
         rendered=result,
-        warnings=_warnings(target, reference),
         seconds=time.perf_counter() - started,
     )
 
 
 def _refuse_early(
-    target: Source, reference: Source | Reference, output: Path, force: bool, bit_depth: int | None
+    target: Source, reference: Blend | Reference, output: Path, force: bool, bit_depth: int | None
 ) -> None:
-    """Everything that can be refused before any work begins."""
+    """Everything about the output that can be refused before any work begins."""
     with opened(target) as audio:
         format = output_format(audio, output, bit_depth)
         inputs = [audio.path] if audio.path is not None else []
-        if isinstance(reference, str | Path):
-            inputs.append(Path(reference))
+        if isinstance(reference, Blend):
+            inputs += [Path(source) for source in reference.sources if isinstance(source, str | Path)]
         check_output(
             output, inputs=inputs, force=force, needed_bytes=format.size_bytes(audio.length_samples, audio.channels)
         )
-    if not isinstance(reference, Reference):
-        with opened(reference):
+
+
+def _open_once(target: Source, reference: Blend | Reference) -> None:
+    """Refuse files that cannot be read, in the order they were named, before the first is analysed."""
+    for source in (target, *(reference.sources if isinstance(reference, Blend) else ())):
+        with opened(source):
             pass
 
 
 def _measured(
-    target: Source, reference: Source | Reference, use_cache: bool, stages: Stages | None
+    target: Source, reference: Blend | Reference, use_cache: bool, stages: Stages | None
 ) -> tuple[Profile, Reference]:
-    """Profiles of both, made at the same time."""
-
-    def of_target() -> Profile:
-        progress = None if stages is None else lambda done: stages("analyze", done)
-        profile = analyze(target, use_cache=use_cache, progress=progress)
-        check_fit(profile, "target")
-        return profile
-
-    def of_reference(progress: Progress) -> Profile:
-        assert not isinstance(reference, Reference)
-        profile = analyze(reference, use_cache=use_cache, progress=progress)
-        check_fit(profile, "reference")
-        return profile
-
-    if isinstance(reference, Reference):
-        return of_target(), reference
-    before, there = both(of_target, of_reference)
-    return before, Reference.of(there)
+    """Profiles of the target and of all that it is matched to."""
+    progress = None if stages is None else lambda done: stages("analyze", done)
+    if isinstance(reference, Blend):
+        return measured(target, reference, use_cache=use_cache, progress=progress)
+    profile = analyze(target, use_cache=use_cache, progress=progress)
+    check_fit(profile, "target")
+    return profile, reference
 
 
-def _planned(target: Source, before: Profile, goal: Reference, aims: Aims, stages: Stages | None) -> Plan:
+def _planned(
+    target: Source, before: Profile, goal: Reference, aims: Aims, warnings: tuple[str, ...], stages: Stages | None
+) -> Plan:
     with opened(target) as audio:
-        return make_plan(audio, before, goal, aims, None if stages is None else lambda done: stages("plan", done))
+        made = make_plan(audio, before, goal, aims, None if stages is None else lambda done: stages("plan", done))
+    served = [goal.serves(profile) for profile in goal.tracks]
+    references = tuple(
+        track if serves == DIMENSIONS else msgspec.structs.replace(track, serves=serves)
+        for track, serves in zip(made.references, served, strict=True)
+    )
+    return msgspec.structs.replace(made, references=references, warnings=warnings)
 
 
 def _corrected(made: Plan, result: Rendered) -> Plan | None:
@@ -163,15 +170,24 @@ def _corrected(made: Plan, result: Rendered) -> Plan | None:
         return None
     limited = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)
     gain = Gain(gain_db=round(step.settings.gain_db + missing * (1.0 + min(limited, 6.0) / 6.0), 4))
-    steps = tuple(msgspec.structs.replace(s, settings=gain) if s is step else s for s in made.steps)
+    because = f"{step.because} The full render missed that by {-missing:+.2f} LU, and the gain was corrected."
+    better = msgspec.structs.replace(step, settings=gain, because=because.strip())
+    steps = tuple(better if s is step else s for s in made.steps)
     return msgspec.structs.replace(made, steps=steps)
 
 
-def _warnings(*sources: Source | Reference) -> tuple[str, ...]:
-    """What is odd about the files but legal."""
+def _warnings(target: Source, before: Profile, asked: Blend | Reference, goal: Reference) -> tuple[str, ...]:
+    """What is odd about the files but legal, and what speaks against a reference; each line once."""
     found: list[str] = []
-    for source in sources:
+    sources = asked.sources if isinstance(asked, Blend) else ()
+    for source in (target, *sources):
         if isinstance(source, str | Path):
             with opened(source) as audio:
                 found += audio.warnings
-    return tuple(found)
+    found += condition(before)
+    for track in goal.tracks:
+        found += suitability(before, track, goal.serves(track))
+    for source in asked.idle if isinstance(asked, Blend) else ():
+        with opened(source) as audio:
+            found.append(f"{audio.name}: serves nothing, as tone, dynamics and loudness have tracks of their own")
+    return tuple(dict.fromkeys(found))

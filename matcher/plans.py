@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any
 
 import msgspec
@@ -40,7 +41,7 @@ class Step(Bounded, frozen=True, kw_only=True):
         return settings if self.amount == 1.0 else settings.scaled(self.amount)
 
 
-class Track(Bounded, frozen=True, kw_only=True):
+class Track(Bounded, frozen=True, kw_only=True, omit_defaults=True):
     """Which file was measured."""
 
     name: str
@@ -48,6 +49,49 @@ class Track(Bounded, frozen=True, kw_only=True):
     sample_rate_hz: int
     channels: int
     integrated_lufs: float
+    serves: tuple[str, ...] = ()
+    """What was taken from a reference where that was not everything: `tone` (with width), `dynamics`, `loudness`."""
+
+
+class Curve(Bounded, frozen=True, kw_only=True):
+    """A difference over `Believed.frequency_hz`, reference minus target, dB, and what is made of it."""
+
+    heard: tuple[bool, ...]
+    """Where both have signal; elsewhere the figures say nothing."""
+    difference_db: tuple[float, ...]
+    """What was measured."""
+    believed_db: tuple[float, ...]
+    """What of it is taken for mastering; the rest is the music's own."""
+    sd_db: tuple[float, ...]
+    """How sure that is: one standard deviation."""
+    wanted_db: tuple[float, ...]
+    """What of the belief is asked of the chain, after `--amount` and its like."""
+
+
+class Figure(Bounded, frozen=True, kw_only=True):
+    """One figure of density, dB: both tracks, and what is made of the difference as in `Curve`."""
+
+    name: str
+    target_db: float
+    reference_db: float
+    believed_db: float
+    wanted_db: float
+
+
+class Believed(Bounded, frozen=True, kw_only=True):
+    """What was measured between target and reference, and how much of it was taken for mastering.
+
+    Everything that a report needs to tell the music's own from what was left undone.
+    """
+
+    frequency_hz: tuple[float, ...]
+    tone: Curve
+    """Third octaves of the mid at equal loudness."""
+    side: Curve | None = None
+    """Third octaves of the side against the mid; None where either has no side."""
+    density: tuple[Figure, ...] = ()
+    music_db: float
+    """How far the pieces themselves are inferred to differ in tone."""
 
 
 class Plan(Bounded, frozen=True, kw_only=True):
@@ -62,6 +106,10 @@ class Plan(Bounded, frozen=True, kw_only=True):
     steps: tuple[Step, ...] = ()
     remarks: tuple[str, ...] = ()
     """What could not be reached or was left alone, and why."""
+    warnings: tuple[str, ...] = ()
+    """What is odd about the files it was made from."""
+    believed: Believed | None = None
+    """What the steps rest on; rendering does not look at it."""
     made_by: str = f"match {VERSION}"
 
     @property
@@ -79,7 +127,9 @@ class Plan(Bounded, frozen=True, kw_only=True):
     def to_json(self) -> str:
         """The plan as indented JSON that `from_json` reads."""
         data = {"format": FORMAT, "version": PLAN_VERSION, **msgspec.to_builtins(self)}
-        return msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+        text = msgspec.json.format(msgspec.json.encode(data), indent=2).decode() + "\n"
+        # Rows of numbers on one line each; no string can hold such a row, for want of line breaks.
+        return re.sub(r"\[\n([-+.\w\s,]+)\n\s*\]", lambda row: f"[{' '.join(row[1].split())}]", text)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Plan:

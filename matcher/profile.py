@@ -19,13 +19,16 @@ from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 6
+PROFILE_VERSION = 7
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
 """Centres of the IEC 61260-1 third octaves from 25 Hz to 20 kHz."""
 OCTAVES_HZ = 1000.0 * 10.0 ** (3 * np.arange(-5, 5) / 10.0)
 """Centres of the octaves from 31.5 Hz to 8 kHz."""
+
+NEAR_MONO_DB = -50.0
+"""A side this far below the mid is noise, not width."""
 
 _STEP_DB, _ZERO_DB = 0.5, -120.0
 
@@ -134,6 +137,11 @@ class Balance:
         return float(db_from_power(self.spectrum.side.sum()) - db_from_power(self.spectrum.mid.sum()))
 
     @property
+    def has_side(self) -> bool:
+        """Whether there is a side signal worth the name."""
+        return bool(self.overall_width_db > NEAR_MONO_DB)
+
+    @property
     def correlation(self) -> float:
         """Correlation of left and right over the whole track, -1 to 1; 1 for mono."""
         total, difference = self.spectrum.mid.sum(), self.spectrum.side.sum()
@@ -175,6 +183,8 @@ class Profile(Balance):
     max_short_term_lufs: float
     true_peak_dbtp: float
     sample_peak_dbfs: float
+    flat_tops: int
+    """Places where a channel is cut off flat at its own extreme: what clipping leaves behind."""
     figures: NDArray[np.float64]
     """How compressed it is, the four of `dsp.meters.dynamics.figures`: crest factor, spread of three bands, dB."""
     segment_db: NDArray[np.float16]
@@ -234,6 +244,7 @@ class Profile(Balance):
             "max_short_term_lufs": round(self.max_short_term_lufs, 2),
             "true_peak_dbtp": round(self.true_peak_dbtp, 2),
             "sample_peak_dbfs": round(self.sample_peak_dbfs, 2),
+            "flat_tops": self.flat_tops,
             "plr_db": round(self.plr_db, 2),
             "psr_db": round(self.psr_db, 2),
             "crest_db": round(self.crest_db, 2),

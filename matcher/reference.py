@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from matcher.profile import Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Profile
+
+DIMENSIONS = ("tone", "dynamics", "loudness")
+"""What can be taken from tracks of its own; width goes with tone."""
 
 
 @dataclass(frozen=True, eq=False)
 class Reference:
     """One or several tracks that say what a master should be like.
 
-    tone, dynamics, loudness: the tracks that each dimension is taken from; several are averaged in dB.
+    tone, dynamics, loudness: the tracks that each dimension is taken from; several are averaged in dB, at equal
+    loudness where it is the balance that counts. Width is taken from those tracks of `tone` that have a side.
     """
 
     tone: tuple[Profile, ...]
@@ -21,22 +27,78 @@ class Reference:
     loudness: tuple[Profile, ...]
 
     @classmethod
-    def of(cls, *profiles: Profile) -> Reference:
-        """Every dimension from the same tracks."""
-        return cls(profiles, profiles, profiles)
+    def of(
+        cls,
+        *profiles: Profile,
+        tone: Iterable[Profile] = (),
+        dynamics: Iterable[Profile] = (),
+        loudness: Iterable[Profile] = (),
+    ) -> Reference:
+        """Every dimension from `profiles`, except those that are given tracks of their own; a track counts once.
+
+        Raises ValueError where a dimension would be left without a track.
+        """
+        parts = [_once(tuple(own) or profiles) for own in (tone, dynamics, loudness)]
+        for name, part in zip(DIMENSIONS, parts, strict=True):
+            if not part:
+                raise ValueError(f"reference: no track for {name}")
+        return cls(*parts)
 
     @property
     def tracks(self) -> tuple[Profile, ...]:
         """Every track that has a say, once."""
-        found = {p.content_hash: p for p in (*self.tone, *self.dynamics, *self.loudness)}
-        return tuple(found.values())
+        return _once((*self.tone, *self.dynamics, *self.loudness))
 
     @property
     def name(self) -> str:
-        """The tracks' names."""
-        return " + ".join(p.name for p in self.tracks)
+        """The tracks' names, with what each is for where they differ in it."""
+        return " + ".join(f"{p.name}{self._only(p)}" for p in self.tracks)
+
+    def serves(self, track: Profile) -> tuple[str, ...]:
+        """The dimensions that are taken from a track."""
+        return tuple(name for name in DIMENSIONS if any(_same(track, p) for p in getattr(self, name)))
+
+    def _only(self, track: Profile) -> str:
+        serves = self.serves(track)
+        return "" if serves == DIMENSIONS else f" ({', '.join(serves)})"
+
+    @property
+    def wide(self) -> tuple[Profile, ...]:
+        """The tracks that width is taken from: those of `tone` with a side; none where all are mono."""
+        return tuple(p for p in self.tone if p.has_side)
 
     @property
     def integrated_lufs(self) -> float:
         """The loudness to reach."""
         return float(np.mean([p.integrated_lufs for p in self.loudness]))
+
+    @property
+    def bandwidth_hz(self) -> float:
+        """Up to where the tone is known."""
+        return max(p.bandwidth_hz for p in self.tone)
+
+    def balance_db(self, channel: str = "mid") -> NDArray[np.float64]:
+        """Third-octave levels against loudness, the mean of the tracks of `tone`; of the side, of those with one.
+
+        Above the end of one track the others go on from the mean, without a step. Shape (30,).
+        """
+        tracks = self.wide if channel == "side" and self.wide else self.tone
+        levels = np.array([p.balance_db(channel) for p in tracks])
+        known = np.array([p.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ for p in tracks])
+        mean: NDArray[np.float64] = levels.mean(axis=0)
+        for band in range(1, len(mean)):
+            going_on = known[:, band]
+            if going_on.any() and not going_on.all():
+                mean[band] = mean[band - 1] + (levels[going_on, band] - levels[going_on, band - 1]).mean()
+        return mean
+
+
+def _same(one: Profile, other: Profile) -> bool:
+    return one is other or one.content_hash == other.content_hash
+
+
+def _once(profiles: Iterable[Profile]) -> tuple[Profile, ...]:
+    found: dict[str, Profile] = {}
+    for profile in profiles:
+        found.setdefault(profile.content_hash, profile)
+    return tuple(found.values())

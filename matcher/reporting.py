@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ from matcher.distance import Gap
 from matcher.plans import Plan
 from matcher.profile import Profile
 from matcher.reference import Reference
+from matcher.remaining import Remaining, after_render, as_planned
 from matcher.rendering import Rendered
 
 if TYPE_CHECKING:
@@ -30,13 +32,22 @@ class Report:
     gap_before: Gap
     gap_after: Gap
     rendered: Rendered
-    warnings: tuple[str, ...]
     seconds: float
 
     @property
     def audio(self) -> Audio | None:
         """The master itself where it was made in memory."""
         return self.rendered.audio
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is odd about the files, and what speaks against a reference."""
+        return self.plan.warnings
+
+    @cached_property
+    def remaining(self) -> tuple[Remaining, ...]:
+        """By how much each dimension still differs, and what of it is believed to be the music's own."""
+        return after_render(self.plan, self.after, self.reference, self.gap_after.tone_db)
 
     def verdict(self) -> str:
         """The result in one sentence."""
@@ -50,6 +61,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
+        plan = msgspec.to_builtins(self.plan)
+        del plan["warnings"]  # they stand in the report itself, once
         rows = zip(self.gap_before.features, self.gap_after.features, strict=True)
         limiter = {k: v for k, v in self.rendered.measured.get("limiter", {}).items() if k != "reduction_db"}
         written = self.rendered.format
@@ -75,8 +88,10 @@ class Report:
                 "before": round(self.gap_before.side_tone_db, 3),
                 "after": round(self.gap_after.side_tone_db, 3),
             },
+            "remaining": [part.to_dict() for part in self.remaining],
+            "compressor": self.rendered.measured.get("compressor", {}).get("bands", []),
             "limiter": {name: round(float(value), 4) for name, value in limiter.items()},
-            "plan": msgspec.to_builtins(self.plan),
+            "plan": plan,
             "warnings": list(self.warnings),
             "output": None if self.rendered.output is None else str(self.rendered.output),
             "format": None if written is None else {"container": written.container, "subtype": written.subtype},
@@ -91,6 +106,7 @@ class Report:
         """The report as a table with the reasons below it."""
         from rich.table import Table
 
+        console.print(f"{self.before.name} beside {self.reference.name}", style="bold", markup=False)
         table = Table(box=None, pad_edge=False, header_style="bold")
         for heading in ("", "before", "after", "reference", ""):
             table.add_column(heading, justify="left" if heading == "" else "right")
@@ -102,19 +118,29 @@ class Report:
         near = (self.gap_before.tone_db, self.gap_after.tone_db)
         table.add_row("tone distance", f"{near[0]:.1f}", f"{near[1]:.1f}", "0.0", "dB RMS")
         console.print(table)
-        print_plan(self.plan, console)
-        for warning in self.warnings:
-            console.print(f"note: {warning}", markup=False)
+        _print_steps(self.plan, console)
+        for part in self.remaining:
+            console.print(part.sentence(), markup=False)
         console.print(self.verdict(), markup=False)
 
 
 def print_plan(plan: Plan, console: Console) -> None:
-    """Each step with its reason, and what was left alone."""
+    """Whose plan it is, each step with its reason, what was left alone, and what will remain."""
+    names = " + ".join(f"{t.name} ({', '.join(t.serves)})" if t.serves else t.name for t in plan.references)
+    console.print(f"{plan.target.name} beside {names}", style="bold", markup=False)
+    _print_steps(plan, console)
+    for part in as_planned(plan):
+        console.print(part.sentence(), markup=False)
+
+
+def _print_steps(plan: Plan, console: Console) -> None:
     for number, step in enumerate(plan.steps, 1):
         console.print(f"{number}. [bold]{type(step.settings).title}[/bold]: ", end="")
         console.print(step.because, markup=False)
     for remark in plan.remarks:
         console.print(f"note: {remark}", markup=False)
+    for warning in plan.warnings:
+        console.print(f"warning: {warning}", style="yellow", markup=False)
 
 
 def print_profiles(profiles: list[Profile], console: Console) -> None:

@@ -7,6 +7,7 @@ state in float64, and check nothing: callers do.
 from dsp.kernels._kernels import BandLevels as BandLevels
 from dsp.kernels._kernels import Biquads as Biquads
 from dsp.kernels._kernels import Compressor as Compressor
+from dsp.kernels._kernels import FlatTops as FlatTops
 from dsp.kernels._kernels import Limiter as Limiter
 from dsp.kernels._kernels import SegmentPowers as SegmentPowers
 from dsp.kernels._kernels import TruePeaks as TruePeaks

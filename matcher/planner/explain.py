@@ -1,96 +1,154 @@
-"""Reasons: the sentence behind each step of a plan, in plain words and numbers."""
+"""Reasons: the sentence behind each step of a plan, in plain words and numbers.
+
+Each says what was measured, how much of it is believed to be mastering, and what was done.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from dsp.effects.compressor import Compressor, band_gain_db
+from dsp.meters.dynamics import HEARD_DB, SEGMENT_S, figures
 from matcher.aims import Aims
 from matcher.planner.density import NAMES, Density
 from matcher.planner.gaussian import Array, Estimate
-from matcher.planner.width import WidthEstimate, has_side
+from matcher.planner.width import WidthEstimate
+from matcher.plans import Believed, Curve, Figure
 from matcher.profile import Profile
 from matcher.reference import Reference
 
+if TYPE_CHECKING:
+    from matcher.planner.dynamics import Levels
+    from matcher.planner.sections import Trial
+
 REGIONS = (("sub bass", 20, 60), ("bass", 60, 200), ("low mids", 200, 800), ("mids", 800, 3000),
            ("presence", 3000, 8000), ("air", 8000, 20_000))
+SMALL_DB = 0.2
+"""Regions that are moved by less are left out."""
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What a compressor takes of one band while there is music, dB."""
+
+    typical_db: float
+    loud_db: float
+    """Exceeded in 5 % of the time."""
 
 
 def tone(believed: Estimate, made_db: Array) -> str:
-    """Per region: what was measured, how much is believed, how sure."""
+    """The whole, then by region: what was measured, how much is believed, what was done."""
+    heard = believed.heard
     parts = []
     for name, low, high in REGIONS:
-        inside = believed.heard & (believed.frequency_hz >= low) & (believed.frequency_hz < high)
-        if inside.any() and abs(made_db[inside].mean()) >= 0.2:
-            parts.append(
-                f"{name} {made_db[inside].mean():+.1f} dB (differs by {believed.difference_db[inside].mean():+.1f},"
-                f" sure to ±{believed.sd_db[inside].mean():.1f})"
-            )
-    return "The reference's balance, as far as it is taken for mastering: " + ("; ".join(parts) or "small moves") + "."
+        inside = heard & (believed.frequency_hz >= low) & (believed.frequency_hz < high)
+        if inside.any() and abs(made_db[inside].mean()) >= SMALL_DB:
+            differs, sure = believed.difference_db[inside].mean(), believed.sd_db[inside].mean()
+            done = _believed_and_made(believed.mean_db[inside].mean(), sure, made_db[inside].mean())
+            parts.append(f"{name} differs by {differs:+.1f} dB, {done}")
+    return (
+        f"The reference's tone differs by {_rms(believed.difference_db[heard]):.1f} dB;"
+        f" {_rms(believed.mean_db[heard]):.1f} dB are believed to be mastering, the rest to be the music's own."
+        f" {_sentence('; '.join(parts) or 'small moves, all below 0.2 dB on average')}"
+    )
 
 
 def width(sides: WidthEstimate, made_db: Array) -> str:
-    """What was measured of the side, and what is done."""
-    heard = sides.side.heard
+    """What was measured of the side, how much is believed, and what is done."""
+    side, heard = sides.side, sides.side.heard
+    done = _believed_and_made(side.mean_db[heard].mean(), side.sd_db[heard].mean(), made_db[heard].mean())
     words = (
-        f"The reference's side is {sides.side.difference_db[heard].mean():+.1f} dB against its mid compared with the"
-        f" target's; {made_db[heard].mean():+.1f} dB of it is taken for mastering"
+        f"The reference's side against its mid differs by {side.difference_db[heard].mean():+.1f} dB from the target's"
+        f" on average, {done}"
     )
     if sides.focus_below_hz:
-        words += f". Its low end is gathered in the centre below about {sides.focus_below_hz:.0f} Hz"
+        words += (
+            f". Its low end is gathered in the centre: below about {sides.focus_below_hz:.0f} Hz the side falls"
+            f" by {sides.focus_depth_db:.0f} dB"
+        )
     return words + "."
 
 
-def dynamics(judged: Density, made_db: Array) -> str:
-    """Per figure: both tracks, and what is asked."""
+def dynamics(judged: Density, made_db: Array, compressor: Compressor, compressed_db: Sequence[Reduction] = ()) -> str:
+    """Per figure both tracks, what is believed and asked; then what it takes of each band."""
+    rows = zip(NAMES, judged.target_db, judged.reference_db, judged.believed_db, made_db, strict=True)
     parts = [
-        f"{name} {here:.1f} dB here, {there:.1f} there, {change:+.1f} wanted"
-        for name, here, there, change in zip(NAMES, judged.target_db, judged.reference_db, made_db, strict=True)
-        if change <= -0.3
+        f"{name} {here:.1f} dB here, {there:.1f} there, {_believed_and_made(trust, None, made, done='asked for')}"
+        for name, here, there, trust, made in rows
+        if made <= -0.3
     ]
-    return "The reference is denser: " + "; ".join(parts) + "."
+    words = "The reference is denser: " + _sentence("; ".join(parts) or "all figures by less than 0.3 dB", keep=True)
+    taken = [
+        f"{name} by {one.typical_db:.1f} dB typically, {one.loud_db:.1f} dB in loud moments"
+        for name, one, band in zip(band_names(compressor), compressed_db, compressor.bands, strict=False)
+        if not band.is_neutral
+    ]
+    return f"{words} Turned down: {'; '.join(taken)}." if taken else words
 
 
-def loudness(target: Profile, aims: Aims, goal_lufs: float) -> str:
-    """From where to where."""
-    whose = "asked for" if aims.loudness_lufs is not None else "the reference's"
-    return f"From {target.integrated_lufs:.1f} to {goal_lufs:.1f} LUFS, {whose}, together with the limiter."
+def band_names(compressor: Compressor) -> tuple[str, ...]:
+    """Each band by its edges: `below 200 Hz`, `200 Hz to 3.2 kHz`, `above 3.2 kHz`; `everything` where there is one."""
+    edges = [_hertz(hz) for hz in compressor.crossovers_hz]
+    if not edges:
+        return ("everything",)
+    return (f"below {edges[0]}", *(f"{low} to {high}" for low, high in pairwise(edges)), f"above {edges[-1]}")
 
 
-def limiter(target: Profile, aims: Aims, ceiling_dbtp: float, reduction_p95_db: float, *, alone: bool) -> str:
-    """Why the limiter is there and what it costs."""
-    if alone:
-        peak = f"{target.true_peak_dbtp:+.2f} dBTP"
-        return f"The target's true peak of {peak} is above the ceiling of {aims.ceiling_dbtp:g}."
-    where = f"No true peak above {aims.ceiling_dbtp:g} dBTP"
-    if ceiling_dbtp < aims.ceiling_dbtp - 0.05:
-        where = f"The reference's peaks stand no higher above its loudness: ceiling at {ceiling_dbtp:.1f} dBTP"
-    return f"{where}. It reduces by less than {reduction_p95_db:.1f} dB for 95 % of the time."
-
-
-def remarks(
+def loudness(
     target: Profile,
     reference: Reference,
     aims: Aims,
     goal_lufs: float,
+    gain_db: float,
     held_back: str,
-    judged: Density,
-) -> tuple[str, ...]:
+    reached_lufs: float,
+) -> str:
+    """From where to where, by how much gain, and whether that was reached."""
+    asked = aims.loudness_lufs
+    there = reference.integrated_lufs if asked is None else asked
+    here = target.integrated_lufs
+    words = (
+        f"{'The reference is' if asked is None else 'Asked for are'} {there:.1f} LUFS, the target {here:.1f}:"
+        f" {there - here:+.1f} LU, all of it taken for mastering"
+    )
+    if abs(goal_lufs - there) > 0.05:
+        words += f", {goal_lufs - here:+.1f} LU of it asked for"
+    words += f". A gain of {gain_db:+.1f} dB, with what the other steps add or take,"
+    if not held_back:
+        return f"{words} reaches {goal_lufs:.1f} LUFS."
+    return f"{words} ends near {reached_lufs:.1f} LUFS: {_obstacle(held_back, aims)}."
+
+
+def limiter(
+    target: Profile, aims: Aims, ceiling_dbtp: float, reduction_p95_db: float, crest_cost_db: float, *, alone: bool
+) -> str:
+    """Why the limiter is there and what it costs."""
+    if alone:
+        peak = f"{target.true_peak_dbtp:+.2f} dBTP"
+        return f"The target's true peak of {peak} is above the ceiling of {aims.ceiling_dbtp:g} dBTP, and is held to it."
+    where = f"No true peak above {aims.ceiling_dbtp:g} dBTP"
+    if ceiling_dbtp < aims.ceiling_dbtp - 0.05:
+        where = f"The reference's peaks stand no higher above its loudness: ceiling at {ceiling_dbtp:.1f} dBTP"
+    return (
+        f"{where}. It reduces by less than {reduction_p95_db:.1f} dB for 95 % of the time, which costs"
+        f" {max(crest_cost_db, 0.0):.1f} dB of crest factor."
+    )
+
+
+def remarks(target: Profile, aims: Aims, goal_lufs: float, held_back: str, judged: Density) -> tuple[str, ...]:
     """What was left alone or could not be reached, and why."""
     found = []
     if target.channels == 1:
         found.append("The target is mono and stays mono: width was left out.")
-    elif not has_side(target):
+    elif not target.has_side:
         found.append("The target is all but mono: there is no side signal to widen, so width was left out.")
-    if held_back == "limiting":
-        found.append(
-            f"The loudness of {goal_lufs:.1f} LUFS was not reached: it would take more than {aims.max_limiting_db:g} dB"
-            " of limiting, the cap (max_limiting_db)."
-        )
-    if held_back == "ceiling":
-        found.append(
-            f"The loudness of {goal_lufs:.1f} LUFS was not reached: without a limiter the peaks would pass the"
-            f" ceiling of {aims.ceiling_dbtp:g} dBTP."
-        )
+    if held_back:
+        found.append(f"The loudness of {goal_lufs:.1f} LUFS was not reached: {_obstacle(held_back, aims)}.")
     looser = [name for name, change in zip(NAMES[:4], judged.believed_db[:4], strict=True) if change > 1.0]
     if looser:
         found.append(
@@ -98,10 +156,102 @@ def remarks(
             " cannot be put back, and is not faked."
         )
     if target.bandwidth_hz < 0.45 * target.sample_rate_hz:
-        found.append(f"The target has nothing above {target.bandwidth_hz / 1000:.1f} kHz; nothing is boosted there.")
-    for profile in reference.tracks:
-        if profile.bandwidth_hz < min(0.45 * profile.sample_rate_hz, 16_000.0):
-            found.append(f"{profile.name} has nothing above {profile.bandwidth_hz / 1000:.1f} kHz (a lossy file?).")
+        found.append(f"The target ends at {target.bandwidth_hz / 1000:.1f} kHz: nothing is boosted above it.")
     if np.isclose(aims.amount, 0.0):
         found.append("amount is 0: nothing was asked for.")
     return tuple(found)
+
+
+def believed(
+    tone: Estimate,
+    wanted_tone_db: Array,
+    sides: WidthEstimate | None,
+    wanted_side_db: Array,
+    judged: Density,
+    wanted_density_db: Array,
+) -> Believed:
+    """What the plan keeps of the estimates, in hundredths of a dB."""
+    rows = zip(NAMES, judged.target_db, judged.reference_db, judged.believed_db, wanted_density_db, strict=True)
+    return Believed(
+        frequency_hz=tuple(round(float(hz), 1) for hz in tone.frequency_hz),
+        tone=_curve(tone, wanted_tone_db),
+        side=None if sides is None else _curve(sides.side, wanted_side_db),
+        density=tuple(
+            Figure(
+                name=name,
+                target_db=_hundredths(here),
+                reference_db=_hundredths(there),
+                believed_db=_hundredths(trust),
+                wanted_db=_hundredths(wanted),
+            )
+            for name, here, there, trust, wanted in rows
+        ),
+        music_db=_hundredths(tone.music_db),
+    )
+
+
+def compressed_db(levels: Levels, compressor: Compressor) -> tuple[Reduction, ...]:
+    """What a compressor takes of each of three bands, from their levels every 10 ms."""
+    whole = levels.power.sum(axis=0)
+    heard = whole > whole.max() * 10.0 ** (HEARD_DB / 10.0)
+    found = []
+    for band, power in zip(compressor.bands, levels.power, strict=False):
+        # The detector reads a sine's peak level, 3 dB above its power.
+        taken = -band_gain_db(10.0 * np.log10(power + 1e-20) + 3.01, SEGMENT_S, band)[heard]
+        found.append(Reduction(float(np.median(taken)), float(np.percentile(taken, 95))))
+    return tuple(found)
+
+
+def crest_cost_db(trial: Trial) -> float:
+    """By how much the limiter lowers the crest factor: against the same levels with its reduction given back."""
+    levels, count = trial.levels, min(len(trial.reduction_db), len(trial.levels.whole_peak))
+    if not count:
+        return 0.0
+    power, peak = levels.power[:, :count], levels.whole_peak[:count]
+    given_back = 10.0 ** (trial.reduction_db[:count].astype(np.float64) / 20.0)
+    after = figures(np.vstack([power, power.sum(axis=0)]), peak)[0]
+    power = power * given_back**2
+    return float(figures(np.vstack([power, power.sum(axis=0)]), peak * given_back)[0] - after)
+
+
+def _curve(estimate: Estimate, wanted_db: Array) -> Curve:
+    return Curve(
+        heard=tuple(bool(h) for h in estimate.heard),
+        difference_db=_all_hundredths(estimate.difference_db),
+        believed_db=_all_hundredths(estimate.mean_db),
+        sd_db=_all_hundredths(estimate.sd_db),
+        wanted_db=_all_hundredths(wanted_db),
+    )
+
+
+def _hundredths(value: float) -> float:
+    return round(float(value), 2) + 0.0  # no -0.0
+
+
+def _all_hundredths(values: Array) -> tuple[float, ...]:
+    return tuple(_hundredths(v) for v in values)
+
+
+def _believed_and_made(believed_db: float, sd_db: float | None, made_db: float, done: str = "made") -> str:
+    sure = "" if sd_db is None else f" ±{sd_db:.1f}"
+    if abs(believed_db - made_db) < 0.05:
+        return f"{believed_db:+.1f}{sure} believed and {done}"
+    return f"{believed_db:+.1f}{sure} believed, {made_db:+.1f} {done}"
+
+
+def _obstacle(held_back: str, aims: Aims) -> str:
+    if held_back == "limiting":
+        return f"it would take more than {aims.max_limiting_db:g} dB of limiting, the cap (max_limiting_db)"
+    return f"without a limiter the peaks would pass the ceiling of {aims.ceiling_dbtp:g} dBTP"
+
+
+def _hertz(hz: float) -> str:
+    return f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz:g} Hz"
+
+
+def _sentence(words: str, *, keep: bool = False) -> str:
+    return (words if keep else words[:1].upper() + words[1:]) + "."
+
+
+def _rms(values: Array) -> float:
+    return float(np.sqrt(np.mean(values**2))) if len(values) else 0.0

@@ -78,6 +78,12 @@ class Search:
     reduction_p95_db: float = 0.0
     held_back: str = ""
     """Why the loudness was not reached: "", `limiting` or `ceiling`."""
+    reached_lufs: float = 0.0
+    """By the latest trial."""
+    crest_cost_db: float = 0.0
+    """What the limiter takes of the crest factor."""
+    compressed_db: tuple[explain.Reduction, ...] = ()
+    """What the compressor takes of each band."""
 
     _last: tuple[float, float] | None = None
 
@@ -119,7 +125,10 @@ def make_plan(
         aims=aims,
         goal_lufs=None if found.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
         steps=_steps(target, reference, aims, goal, found, beliefs),
-        remarks=explain.remarks(target, reference, aims, goal.loudness_lufs, found.held_back, beliefs.density),
+        remarks=explain.remarks(target, aims, goal.loudness_lufs, found.held_back, beliefs.density),
+        believed=explain.believed(
+            beliefs.tone, goal.tone_db, beliefs.width, goal.side_db + goal.focus_db, beliefs.density, goal.density_db
+        ),
     )
 
 
@@ -167,8 +176,9 @@ def _search(
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
         trial = try_chain(at.chain(aims), sections, rate)
-        at.reduction_p95_db = trial.reduction_p95_db
+        at.reduction_p95_db, at.crest_cost_db = trial.reduction_p95_db, explain.crest_cost_db(trial)
         gained = trial.balance.isolated_lufs - before.balance.isolated_lufs
+        at.reached_lufs = target.isolated_lufs + gained
         step_db = _gain_step(at, aims, trial, move - gained)
         last, moved = turn >= ROUNDS - 2, False
         if not last and fitted is not None:
@@ -197,6 +207,7 @@ def _fitted(
     goal_lufs = shaped.balance.isolated_lufs + at.gain_db
     found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp)
     at.compressor = found.compressor
+    at.compressed_db = explain.compressed_db(shaped.levels, found.compressor)
     return own + found.change_db
 
 
@@ -255,12 +266,17 @@ def _steps(
         because = explain.width(beliefs.width, goal.side_db + goal.focus_db)
         steps.append(Step(settings=found.width, because=because))
     if not found.compressor.is_neutral():
-        steps.append(Step(settings=found.compressor, because=explain.dynamics(beliefs.density, goal.density_db)))
+        because = explain.dynamics(beliefs.density, goal.density_db, found.compressor, found.compressed_db)
+        steps.append(Step(settings=found.compressor, because=because))
     if bounded(found.gain_db) != 0.0:
-        because = explain.loudness(target, aims, goal.loudness_lufs)
+        because = explain.loudness(
+            target, reference, aims, goal.loudness_lufs, bounded(found.gain_db), found.held_back, found.reached_lufs
+        )
         steps.append(Step(settings=Gain(gain_db=bounded(found.gain_db)), because=because))
     if aims.limiter and (steps or target.true_peak_dbtp > aims.ceiling_dbtp):
-        because = explain.limiter(target, aims, found.ceiling_dbtp, found.reduction_p95_db, alone=not steps)
+        because = explain.limiter(
+            target, aims, found.ceiling_dbtp, found.reduction_p95_db, found.crest_cost_db, alone=not steps
+        )
         steps.append(Step(settings=found.limiter(aims)[0], because=because))
     return tuple(steps)
 
