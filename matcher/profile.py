@@ -165,7 +165,10 @@ class Balance:
         above = np.maximum.accumulate(level[::-1])[::-1]
         drop = level[:-8] - above[8:]
         steep = np.flatnonzero(drop > 25.0)
-        return float(edges[steep[0] + 4]) if len(steep) else nyquist
+        if not len(steep):
+            return nyquist
+        fallen = above[steep[0] :] < level[steep[0]] - 12.5
+        return float(edges[steep[0] + int(np.argmax(fallen))])
 
 
 @dataclass(frozen=True, eq=False)

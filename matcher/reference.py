@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dsp.errors import UnfitError
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 
 DIMENSIONS = ("tone", "dynamics", "loudness")
@@ -36,12 +37,12 @@ class Reference:
     ) -> Reference:
         """Every dimension from `profiles`, except those that are given tracks of their own; a track counts once.
 
-        Raises ValueError where a dimension would be left without a track.
+        Raises UnfitError where a dimension would be left without a track.
         """
         parts = [_once(tuple(own) or profiles) for own in (tone, dynamics, loudness)]
         for name, part in zip(DIMENSIONS, parts, strict=True):
             if not part:
-                raise ValueError(f"reference: no track for {name}")
+                raise UnfitError(f"the reference: no track for {name}; at least one is needed")
         return cls(*parts)
 
     @property

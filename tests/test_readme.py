@@ -25,11 +25,12 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the two files that the README speaks of."""
+    """A folder with the files that the README speaks of."""
     place = tmp_path_factory.mktemp("readme")
     made: dict[str, Audio] = {
         "mix.wav": unfinished(song(1, seconds=5.0)),
         "reference.wav": mastered(song(2, seconds=5.0, style="dance")),
+        "other.wav": mastered(song(3, seconds=5.0)),
     }
     for name, audio in made.items():
         write_audio(place / name, audio)
@@ -50,7 +51,7 @@ def test_its_commands_run(folder: Path) -> None:
         command, *words = shlex.split(line)
         assert command == "match"
         assert run([sys.executable, "-c", "from matcher.cli import main; main()", *words], folder)
-    for name in ("master.wav", "quieter.flac", "plan.json", "from-plan.wav"):
+    for name in ("master.wav", "quieter.flac", "blended.wav", "mixed.wav", "plan.json", "from-plan.wav"):
         assert (folder / name).stat().st_size > 1000
 
 
@@ -59,6 +60,7 @@ def test_its_python_runs(folder: Path) -> None:
     (page,) = blocks("python")
     assert "reference" in run([sys.executable, "-c", page], folder)
     assert (folder / "python.wav").exists()
+    assert (folder / "both.wav").exists()
 
 
 def test_its_options_exist() -> None:

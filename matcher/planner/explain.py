@@ -15,6 +15,7 @@ import numpy as np
 from dsp.effects.compressor import Compressor, band_gain_db
 from dsp.meters.dynamics import HEARD_DB, SEGMENT_S, figures
 from matcher.aims import Aims
+from matcher.distance import tone_distance_db
 from matcher.planner.density import NAMES, Density
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.width import WidthEstimate
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 
 REGIONS = (("sub bass", 20, 60), ("bass", 60, 200), ("low mids", 200, 800), ("mids", 800, 3000),
            ("presence", 3000, 8000), ("air", 8000, 20_000))
-SMALL_DB = 0.2
-"""Regions that are moved by less are left out."""
+SMALL_DB, SMALL_DENSITY_DB = 0.2, 0.3
+"""Regions and figures that are moved by less are left out."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Reduction:
     """Exceeded in 5 % of the time."""
 
 
-def tone(believed: Estimate, made_db: Array) -> str:
+def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Array) -> str:
     """The whole, then by region: what was measured, how much is believed, what was done."""
     heard = believed.heard
     parts = []
@@ -50,11 +51,11 @@ def tone(believed: Estimate, made_db: Array) -> str:
         if inside.any() and abs(made_db[inside].mean()) >= SMALL_DB:
             differs, sure = believed.difference_db[inside].mean(), believed.sd_db[inside].mean()
             done = _believed_and_made(believed.mean_db[inside].mean(), sure, made_db[inside].mean())
-            parts.append(f"{name} differs by {differs:+.1f} dB, {done}")
+            parts.append(f"{name} {differs:+.1f} dB, {done}")
     return (
-        f"The reference's tone differs by {_rms(believed.difference_db[heard]):.1f} dB;"
+        f"The reference's tone differs by {tone_distance_db(target, reference):.1f} dB;"
         f" {_rms(believed.mean_db[heard]):.1f} dB are believed to be mastering, the rest to be the music's own."
-        f" {_sentence('; '.join(parts) or 'small moves, all below 0.2 dB on average')}"
+        f" By region: {'; '.join(parts) or f'less than {SMALL_DB:g} dB anywhere'}."
     )
 
 
@@ -80,9 +81,9 @@ def dynamics(judged: Density, made_db: Array, compressor: Compressor, compressed
     parts = [
         f"{name} {here:.1f} dB here, {there:.1f} there, {_believed_and_made(trust, None, made, done='asked for')}"
         for name, here, there, trust, made in rows
-        if made <= -0.3
+        if made <= -SMALL_DENSITY_DB
     ]
-    words = "The reference is denser: " + _sentence("; ".join(parts) or "all figures by less than 0.3 dB", keep=True)
+    words = f"The reference is denser: {'; '.join(parts) or f'each figure by less than {SMALL_DENSITY_DB:g} dB'}."
     taken = [
         f"{name} by {one.typical_db:.1f} dB typically, {one.loud_db:.1f} dB in loud moments"
         for name, one, band in zip(band_names(compressor), compressed_db, compressor.bands, strict=False)
@@ -130,7 +131,7 @@ def limiter(
     """Why the limiter is there and what it costs."""
     if alone:
         peak = f"{target.true_peak_dbtp:+.2f} dBTP"
-        return f"The target's true peak of {peak} is above the ceiling of {aims.ceiling_dbtp:g} dBTP, and is held to it."
+        return f"The target's true peak of {peak} is above the ceiling of {aims.ceiling_dbtp:g} dBTP and is held to it."
     where = f"No true peak above {aims.ceiling_dbtp:g} dBTP"
     if ceiling_dbtp < aims.ceiling_dbtp - 0.05:
         where = f"The reference's peaks stand no higher above its loudness: ceiling at {ceiling_dbtp:.1f} dBTP"
@@ -247,10 +248,6 @@ def _obstacle(held_back: str, aims: Aims) -> str:
 
 def _hertz(hz: float) -> str:
     return f"{hz / 1000:g} kHz" if hz >= 1000 else f"{hz:g} Hz"
-
-
-def _sentence(words: str, *, keep: bool = False) -> str:
-    return (words if keep else words[:1].upper() + words[1:]) + "."
 
 
 def _rms(values: Array) -> float:

@@ -261,7 +261,7 @@ def _steps(
     """The chain with its reasons; no step for what changes nothing, and a limiter behind everything else."""
     steps = []
     if not found.eq.is_neutral():
-        steps.append(Step(settings=found.eq, because=explain.tone(beliefs.tone, goal.tone_db)))
+        steps.append(Step(settings=found.eq, because=explain.tone(target, reference, beliefs.tone, goal.tone_db)))
     if not found.width.is_neutral() and beliefs.width is not None:
         because = explain.width(beliefs.width, goal.side_db + goal.focus_db)
         steps.append(Step(settings=found.width, because=because))
