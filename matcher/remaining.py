@@ -57,13 +57,9 @@ def after_render(plan: Plan, after: Profile, reference: Reference, tone_db: floa
     believed = plan.believed
     if believed is None:
         return ()
-    tone = reference.balance_db() - after.balance_db()
-    # What is left of the level is no tone: the music's own lies as far off as the whole.
-    heard = np.array(believed.tone.heard)
-    own = _own(believed.tone)
-    if heard.any():
-        own = own + float(np.mean((tone - own)[heard]))
-    found = [Remaining("tone", tone_db, tone_db * _share(tone[heard], own[heard]))]
+    tone = _curve("tone", reference.balance_db() - after.balance_db(), believed.tone, level_free=True)
+    share = tone.own_db / tone.differs_db if tone.differs_db else 0.0
+    found = [Remaining("tone", tone_db, tone_db * share)]
     if believed.side is not None and after.has_side and reference.wide:
         there = np.mean([_width_db(p) for p in reference.wide], axis=0)
         found.append(_curve("side", there - _width_db(after), believed.side))
@@ -77,7 +73,7 @@ def as_planned(plan: Plan) -> tuple[Remaining, ...]:
     believed = plan.believed
     if believed is None:
         return ()
-    found = [_curve("tone", _left(believed.tone), believed.tone)]
+    found = [_curve("tone", _left(believed.tone), believed.tone, level_free=True)]
     if believed.side is not None:
         found.append(_curve("side", _left(believed.side), believed.side))
     left = [f.reference_db - f.target_db - f.wanted_db for f in believed.density]
@@ -85,12 +81,16 @@ def as_planned(plan: Plan) -> tuple[Remaining, ...]:
     return tuple(replace(r, planned=True) for r in found if r.differs_db >= WORTH_DB)
 
 
-def _curve(name: str, left_db: Array, curve: Curve) -> Remaining:
+def _curve(name: str, left_db: Array, curve: Curve, *, level_free: bool = False) -> Remaining:
+    """level_free: whether the mean of a curve says nothing, as it does of tone, which is compared at equal loudness."""
     heard = np.array(curve.heard)
     if not heard.any():
         return Remaining(name, 0.0, 0.0)
-    differs = float(np.sqrt(np.mean(left_db[heard] ** 2)))
-    return Remaining(name, differs, differs * _share(left_db[heard], _own(curve)[heard]))
+    left, own = left_db[heard], _own(curve)[heard]
+    if level_free:
+        left, own = left - left.mean(), own - own.mean()
+    differs = float(np.sqrt(np.mean(left**2)))
+    return Remaining(name, differs, differs * _share(left, own))
 
 
 def _density(believed: Believed, left_db: Array) -> Remaining:

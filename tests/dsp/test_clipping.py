@@ -44,10 +44,10 @@ def sine(frequency_hz: float, peak: float, bits: int = 16) -> np.ndarray:
     return (np.rint(wave * 2 ** (bits - 1)) / 2 ** (bits - 1))[None]
 
 
-@given(
-    arrays(np.float64, st.tuples(st.integers(1, 2), st.integers(1, 200)), elements=st.sampled_from([-1, -0.5, 0, 0.5, 1])),
-    st.integers(1, 90),
-)  # fmt: skip
+STEPS = arrays(np.float64, st.tuples(st.integers(1, 2), st.integers(1, 200)), elements=st.sampled_from([-1.0, 0.0, 1.0]))
+
+
+@given(STEPS, st.integers(1, 90))
 def test_counts_like_its_twin(samples: np.ndarray, block: int) -> None:
     """Whatever comes, in whatever blocks."""
     assert measured(samples, block) == plainly(samples)

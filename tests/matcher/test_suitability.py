@@ -84,7 +84,8 @@ class TestClipped:
         """Also in a file that was turned down after it was clipped."""
         clipped = profile(np.clip(beat(seed=9) * 4.0, -0.9, 0.9) * turned_down)
         level = 20.0 * np.log10(0.9 * turned_down)
-        only(suitability(target, clipped), "is clipped", f"{clipped.flat_tops} flat tops", f"{level:.1f} dBFS", "a minute")
+        words = ("is clipped", f"{clipped.flat_tops} flat tops", f"{level:.1f} dBFS", "a minute")
+        only(suitability(target, clipped), *words)
         assert condition(clipped) == suitability(target, clipped)
 
     def test_a_few_are_no_habit(self, good: Profile) -> None:
@@ -147,7 +148,8 @@ class TestShort:
 
     @pytest.mark.parametrize(
         ("target_s", "reference_s", "warned"),
-        [(240, 59, True), (240, 61, False), (120, 31, False), (120, 29, True), (24, 19, True), (18, 19, False), (24, 24, False)],
+        [(240, 59, True), (240, 61, False), (120, 31, False), (120, 29, True), (24, 19, True), (18, 19, False),
+         (24, 24, False)],
     )  # fmt: skip
     def test_by_length(self, target: Profile, good: Profile, target_s: int, reference_s: int, warned: bool) -> None:
         """Under a quarter and a minute, or under 20 s and shorter than the target."""
