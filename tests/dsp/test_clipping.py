@@ -44,7 +44,8 @@ def sine(frequency_hz: float, peak: float, bits: int = 16) -> np.ndarray:
     return (np.rint(wave * 2 ** (bits - 1)) / 2 ** (bits - 1))[None]
 
 
-STEPS = arrays(np.float64, st.tuples(st.integers(1, 2), st.integers(1, 200)), elements=st.sampled_from([-1.0, 0.0, 1.0]))
+LEVELS = st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0])
+STEPS = arrays(np.float64, st.tuples(st.integers(1, 2), st.integers(1, 200)), elements=LEVELS)
 
 
 @given(STEPS, st.integers(1, 90))
