@@ -59,7 +59,7 @@ def gap(track: Profile, reference: Reference) -> Gap:
         feature("loudness", "LUFS", "integrated_lufs", 0.2, reference.loudness),
         feature("loudness range", "LU", "range_lu", 2.0, reference.dynamics),
         feature("true peak", "dBTP", "true_peak_dbtp", ANY_PEAK_DB, reference.loudness),
-        feature("peak to loudness", "dB", "plr_db", 1.0, reference.loudness),
+        feature("peak to loudness", "dB", "plr_db", 1.0, reference.dynamics),
         feature("crest factor", "dB", "crest_db", 1.0, reference.dynamics),
         feature("tilt", "dB/oct", "tilt_db_oct", 0.5, reference.tone),
         feature("width", "dB", "overall_width_db", 1.5, wide),

@@ -121,6 +121,19 @@ class TestWhoServesWhat:
         assert made.name == "dark (tone, dynamics) + bright (loudness)"
         assert made.integrated_lufs == bright.integrated_lufs
 
+    def test_each_figure_is_held_against_its_own_track(self, dark: Profile, bright: Profile) -> None:
+        """Loudness and peak from one, dynamics from another, tone and width from the third."""
+        names: dict[str, set[str]] = {}
+        for dimension in ("tone", "dynamics", "loudness"):
+            found = gap(dark, Reference.of(dark, **{dimension: [bright]}))
+            names[dimension] = {f.name for f in found.features if f.difference != 0.0}
+            assert (found.tone_db > 0.0) == (dimension == "tone")
+        assert names == {
+            "tone": {"tilt", "width", "correlation"},
+            "dynamics": {"loudness range", "peak to loudness", "crest factor"},
+            "loudness": {"loudness", "true peak"},
+        }
+
     def test_no_track_is_refused(self, dark: Profile) -> None:
         """The dimension is named."""
         with pytest.raises(UnfitError, match="no track for dynamics"):
