@@ -22,9 +22,9 @@ GOOD_ENOUGH_DB = 0.025
 
 def estimate(target: Profile, reference: Reference, belief: float | None = None) -> Estimate:
     """The believed tone curve from target to reference, per third octave of the mid."""
-    here, there = target.balance_db(), np.mean([p.balance_db() for p in reference.tone], axis=0)
+    here, there = target.balance_db(), reference.balance_db()
     difference = there - here
-    top_hz = min(target.bandwidth_hz, *(p.bandwidth_hz for p in reference.tone)) / 10.0**0.05
+    top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / 10.0**0.05
     heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)
     heard &= top_hz >= THIRD_OCTAVES_HZ
     return smooth_estimate(difference, heard, belief)

@@ -56,15 +56,15 @@ def side_heard(profile: Balance) -> np.ndarray:
 def estimate(
     target: Profile, reference: Reference, music_db: float, belief: float | None = None
 ) -> WidthEstimate | None:
-    """The believed change of the side against the mid per third octave; None where the target has no side.
+    """The believed change of the side against the mid per third octave; None without a side in both.
 
     music_db: how far the pieces themselves differ, as the tone estimate has inferred it.
     """
-    if not has_side(target):
+    if not has_side(target) or not reference.wide:
         return None
     width = _width_db(target)
-    there = [_width_db(p) for p in reference.tone]
-    heard = side_heard(target) & np.all([_mid_heard(p) for p in reference.tone], axis=0)
+    there = [_width_db(p) for p in reference.wide]
+    heard = side_heard(target) & np.all([_mid_heard(p) for p in reference.wide], axis=0)
     difference = np.where(heard, np.clip(np.mean(there, axis=0) - width, -40.0, 40.0), 0.0)
     return estimate_from(difference, heard, music_db, belief)
 

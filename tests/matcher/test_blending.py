@@ -15,6 +15,7 @@ from matcher import Aims, Profile, Reference, analyze, blend, match, plan
 from matcher.blending import as_blend, measured
 from matcher.distance import gap, tone_distance_db
 from matcher.io import write_audio
+from matcher.profile import THIRD_OCTAVES_HZ
 
 RATE = 44_100
 QUICK = Aims(eq=0.0, width=0.0, dynamics=0.0)
@@ -219,3 +220,20 @@ class TestMatch:
     def test_two_of_a_kind_are_one(self, mix: Audio, record: Audio) -> None:
         """A track blended with itself changes nothing."""
         assert plan(mix, [record, record], QUICK) == plan(mix, record, QUICK)
+
+    def test_mono_has_no_say_in_width(self, mix: Audio, record: Audio) -> None:
+        """Beside a stereo track it changes no width; alone it asks for none."""
+        mono = Audio(record.samples[:1].copy(), record.sample_rate_hz)
+        aims = Aims(eq=0.0, dynamics=0.0, loudness=0.0, limiter=False, belief=0.5)
+        alone, both = (plan(mix, way, aims).believed.side for way in (record, [record, mono]))
+        assert both.difference_db == alone.difference_db
+        assert plan(mix, mono, aims).believed.side is None
+        assert plan(mix, mono, aims).step("width") is None
+
+    def test_a_low_rate_leaves_the_treble_heard(self, record: Audio) -> None:
+        """Of two references the one that has treble says what there is of it."""
+        spectrum = np.fft.rfft(record.samples, axis=1)[:, : record.length_samples * 16_000 // RATE // 2 + 1]
+        low = Audio(np.fft.irfft(spectrum, axis=1) * 16_000 / RATE, 16_000)
+        made = plan(record, [record, low], TONE).believed.tone
+        assert all(np.array(made.heard)[(THIRD_OCTAVES_HZ > 50.0) & (THIRD_OCTAVES_HZ < 13_000.0)])
+        assert np.abs(made.difference_db)[np.array(made.heard)].max() < 1.0
