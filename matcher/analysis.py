@@ -18,7 +18,7 @@ from dsp.meters.true_peak import TruePeakMeter
 from dsp.units import FLOOR_DB, db_from_power
 from matcher import cache
 from matcher.io import AudioSource, open_audio, shown
-from matcher.profile import Profile, Sketch
+from matcher.profile import NOTE_EDGES_HZ, TONE_EDGES_HZ, Course, Profile, Sketch
 
 Source = Path | str | Audio | AudioSource
 Progress = Callable[[float], None]
@@ -45,7 +45,7 @@ class ProfileBuilder:
         self._clipping = ClippingMeter(channels)
         self._dynamics = DynamicsMeter(sample_rate_hz)
         self._bands = BandMeter(sample_rate_hz)
-        self._spectrum = LongSpectrum(sample_rate_hz)
+        self._spectrum = LongSpectrum(sample_rate_hz, (TONE_EDGES_HZ, NOTE_EDGES_HZ))
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
@@ -58,6 +58,7 @@ class ProfileBuilder:
         """The profile of all that came; ends the stream."""
         loudness, true_peak = self._loudness.result(), self._true_peak.result()
         bands, dynamics = self._bands.result(), self._dynamics.result()
+        spectrum = self._spectrum.result()
         return Profile(
             name=name,
             content_hash=content_hash,
@@ -74,7 +75,8 @@ class ProfileBuilder:
             flat_tops=self._clipping.result(),
             figures=figures(dynamics.power, dynamics.peak[3]),
             segment_db=db_from_power(loudness.segment_power).astype(np.float16),
-            spectrum=self._spectrum.result(),
+            spectrum=spectrum,
+            course=Course(*self._spectrum.course()),
             sketch=Sketch.of(bands.mid, bands.side, bands.cross, dynamics.peak, dynamics.power),
         )
 

@@ -19,7 +19,7 @@ from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 7
+PROFILE_VERSION = 8
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -29,6 +29,11 @@ OCTAVES_HZ = 1000.0 * 10.0 ** (3 * np.arange(-5, 5) / 10.0)
 
 NEAR_MONO_DB = -50.0
 """A side this far below the mid is noise, not width."""
+
+TONE_EDGES_HZ: NDArray[np.float64] = 1000.0 * 10.0 ** (np.arange(-16.5, 14.0) / 10.0)
+"""Edges of the third octaves."""
+NOTE_EDGES_HZ: NDArray[np.float64] = 100.0 * np.exp2((np.arange(85) - 0.5) / 12.0)
+"""Edges of 84 semitones from 100 Hz to 12.8 kHz: narrow enough to tell notes from tone."""
 
 _STEP_DB, _ZERO_DB = 0.5, -120.0
 
@@ -91,6 +96,16 @@ class Sketch:
     def power_db(self, band: str) -> NDArray[np.float32]:
         """Mean square of `low`, `mid`, `high` or `whole` in every 10 ms, over time and channels, dBFS."""
         return _decoded(self.power[DYNAMICS_BANDS.index(band)])
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """Powers of the mid every 100 ms, exact: by what was played, and by how it sounded. Shape (bands, frames)."""
+
+    tone: NDArray[np.float32]
+    """In the third octaves of `TONE_EDGES_HZ`."""
+    notes: NDArray[np.float32]
+    """In the semitones of `NOTE_EDGES_HZ`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -193,6 +208,7 @@ class Profile(Balance):
     segment_db: NDArray[np.float16]
     """K-weighted power of every 10 ms, summed over channels, dB, shape (segments,)."""
     sketch: Sketch
+    course: Course
 
     @property
     def duration_s(self) -> float:
@@ -263,9 +279,9 @@ class Profile(Balance):
     def to_bytes(self) -> bytes:
         """The whole profile as an .npz archive, which `from_bytes` reads."""
         parts: dict[str, Any] = {"profile_version": PROFILE_VERSION}
-        for owner, part in (("", self), ("spectrum_", self.spectrum), ("sketch_", self.sketch)):
+        for owner, part in (("", self), *((f"{name}_", getattr(self, name)) for name in _PARTS)):
             for field in fields(part):
-                if field.name not in ("spectrum", "sketch"):
+                if field.name not in _PARTS:
                     parts[owner + field.name] = getattr(part, field.name)
         target = io.BytesIO()
         np.savez(target, **parts)
@@ -277,12 +293,17 @@ class Profile(Balance):
         with np.load(io.BytesIO(data), allow_pickle=False) as parts:
             if int(parts["profile_version"]) != PROFILE_VERSION:
                 raise ValueError(f"profile_version: {int(parts['profile_version'])} is not {PROFILE_VERSION}")
-            spectrum = Spectrum(*(parts[f"spectrum_{f.name}"] for f in fields(Spectrum)))
-            sketch = Sketch(*(parts[f"sketch_{f.name}"] for f in fields(Sketch)))
-            own = {f.name: parts[f.name] for f in fields(cls) if f.name not in ("spectrum", "sketch")}
+            made = {
+                name: kind(*(parts[f"{name}_{f.name}"] for f in fields(kind))) for name, kind in _PARTS.items()
+            }
+            own = {f.name: parts[f.name] for f in fields(cls) if f.name not in _PARTS}
         plain = {name: value.item() if value.ndim == 0 else value for name, value in own.items()}
-        return cls(**plain, spectrum=spectrum, sketch=sketch)
+        return cls(**plain, **made)
 
     def named(self, name: str) -> Profile:
         """The same measurements under another name (a file may be moved; its content is what counts)."""
         return replace(self, name=name)
+
+
+_PARTS: dict[str, Any] = {"spectrum": Spectrum, "sketch": Sketch, "course": Course}
+"""Fields of a profile that have fields of their own."""

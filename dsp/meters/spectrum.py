@@ -179,10 +179,12 @@ def _band_weights(size: int, sample_rate_hz: int) -> NDArray[np.float32]:
 
 
 class LongSpectrum:
-    """Mean power spectrum of one stream of one or two channels."""
+    """Mean power spectrum of one stream of one or two channels; with `course_edges_hz` also band powers over time."""
 
-    def __init__(self, sample_rate_hz: int) -> None:
+    def __init__(self, sample_rate_hz: int, course_edges_hz: tuple[NDArray[np.float64], ...] = ()) -> None:
         self._rate = sample_rate_hz
+        self._edges = course_edges_hz
+        self._course: list[list[NDArray[np.float32]]] = [[] for _ in course_edges_hz]
         self._size = 1 << round(np.log2(0.3715 * sample_rate_hz))
         self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz, every=True)
         self._sums = np.zeros((3, self._size // 2 + 1))
@@ -193,8 +195,28 @@ class LongSpectrum:
 
     def _take(self, batches: list[NDArray[np.floating]]) -> None:
         for frames in batches:
-            for total, power in zip(self._sums, _powers(frames), strict=True):
+            powers = _powers(frames)
+            for total, power in zip(self._sums, powers, strict=True):
                 total += power.sum(axis=0, dtype=np.float64)
+            if self._edges:
+                self._follow(powers[0])
+
+    def _follow(self, mid: NDArray[np.floating]) -> None:
+        running = np.cumsum(mid, axis=1, dtype=np.float64)
+        for column, edges in zip(self._course, self._edges, strict=True):
+            # In bins; a bin reaches half its width to either side, and what lies above the last one is empty.
+            place = np.clip(edges * (self._size / self._rate) - 0.5, 0.0, mid.shape[1] - 1.0)
+            below = np.minimum(place.astype(int), mid.shape[1] - 2)
+            share = place - below
+            sums = running[:, below] * (1.0 - share) + running[:, below + 1] * share
+            column.append(np.maximum(np.diff(sums, axis=1), 0.0).astype(np.float32))
+
+    def course(self) -> tuple[NDArray[np.float32], ...]:
+        """Power of the mid in the bands asked for, one array for each set of edges, (bands, frames), every 100 ms.
+
+        To be asked for after the result, which ends the stream.
+        """
+        return tuple(np.ascontiguousarray(np.concatenate(parts).T) for parts in self._course)
 
     def result(self) -> Spectrum:
         """The mean over the stream; ends it."""

@@ -18,11 +18,12 @@ from matcher.planner.gaussian import Array
 
 RATIO = 2.5
 KNEE_DB = 6.0
-RELEASE_MS = 150.0
-ATTACK_MS = 12.0
+RELEASE_MS = 20.0
+ATTACK_MS = 2.0
 SHALLOW_DB, DEEP_DB = -8.0, 18.0
 """How far a threshold may lie below the band's loud level; at the shallow end nothing reaches it."""
-_START_DB = 5.0
+_STARTS_DB = (3.0, 12.0)
+_SEEN = np.array([1.0, 0.75, 0.82, 0.7])
 _IDLE_DB = -7.9
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
 _EFFORT_DB = 20.0
@@ -69,12 +70,13 @@ def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float)
 
     def changed(depth_db: Array) -> Array:
         bands = [_band(loud - d) for loud, d in zip(loud_db, depth_db, strict=True)]
-        return _figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp) - before
+        return _SEEN * (_figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp) - before)
 
     def residual(depth_db: Array) -> Array:
         return np.concatenate([(changed(depth_db) - wanted_db) / _TOLERANCE_DB, (depth_db - SHALLOW_DB) / _EFFORT_DB])
 
-    depth_db = _least_squares(residual, np.full(3, _START_DB))
+    tries = [_least_squares(residual, np.full(3, start)) for start in _STARTS_DB]
+    depth_db = min(tries, key=lambda depth: float(np.sum(residual(depth) ** 2)))
     used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
     bands = tuple(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
@@ -144,7 +146,9 @@ def _figures_after(
     # Each band's mean power is given back.
     makeup = levels.power.mean(axis=1) / np.maximum(power.mean(axis=1), 1e-20)
     power *= makeup[:, None]
-    moved = 10.0 ** (gains / 20.0) * np.sqrt(makeup)[:, None]
+    before = np.concatenate([gains[:, :1], gains[:, :-1]], axis=1)
+    at_peak = 0.65 * gains + 0.35 * np.maximum(before, gains)
+    moved = 10.0 ** (at_peak / 20.0) * np.sqrt(makeup)[:, None]
     peak = levels.whole_peak * (levels.peak * moved).sum(axis=0) / np.maximum(levels.peak.sum(axis=0), 1e-10)
     weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-20)
     ceiling = 10.0 ** (ceiling_dbtp / 20.0)

@@ -31,6 +31,8 @@ WORTH_DB = 0.1
 WORTH_DENSITY_DB = 0.3
 QUANTISING_DB = 0.02
 """The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
+LIMITING = {"lookahead_ms": 2.0, "hold_ms": 6.0, "release_ms": 50.0, "settle_ms": 150.0}
+"""Fast: what surrounds a peak keeps its level, so loudness costs crest and little else."""
 LOWEST_CEILING_DB = 6.0
 """A reference with lower peaks lowers the limiter's ceiling by this at most."""
 
@@ -104,7 +106,7 @@ class Search:
 
     def limiter(self, aims: Aims) -> tuple[Settings, ...]:
         """The limiter, where one is wanted."""
-        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 6)),) if aims.limiter else ()
+        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 6), **LIMITING),) if aims.limiter else ()
 
 
 def make_plan(
@@ -172,7 +174,8 @@ def _search(
     rate = audio.sample_rate_hz
     sections = pick(target, audio)
     before = try_chain(Chain(), sections, rate)
-    fitted = _fitted(at, goal, before, sections, rate, np.zeros(4)) if dense else None
+    bias = np.zeros(4)
+    fitted = _fitted(at, goal, before, sections, rate, bias) if dense else None
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
         trial = try_chain(at.chain(aims), sections, rate)
@@ -183,8 +186,9 @@ def _search(
         last, moved = turn >= ROUNDS - 2, False
         if not last and fitted is not None:
             made = trial.figures - before.figures
-            if turn == 0 and (np.abs(made - goal.density_db[:4]) > WORTH_DENSITY_DB).any():
-                _fitted(at, goal, before, sections, rate, made - fitted)
+            if turn <= 1 and (np.abs(made - np.minimum(goal.density_db[:4], 0.0)) > WORTH_DENSITY_DB).any():
+                bias = bias + made - fitted
+                fitted = _fitted(at, goal, before, sections, rate, bias) + bias
                 moved = True
         if not last and not linear:
             moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
@@ -245,14 +249,16 @@ def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float
         room = aims.ceiling_dbtp - trial.true_peak_dbtp
         at.held_back = "ceiling" if missing_lu > room else ""
         return min(missing_lu, room)
+    step_db = missing_lu / at.yielded(trial.balance.isolated_lufs)
+    # A dB of gain is at most a dB of limiting.
     room = aims.max_limiting_db - trial.reduction_p95_db
-    if missing_lu > 0.0 and room < 0.5 and missing_lu > room:
-        if at.ceiling_dbtp < aims.ceiling_dbtp:  # a lower ceiling was for the sound; loudness comes first
-            at.ceiling_dbtp = min(aims.ceiling_dbtp, at.ceiling_dbtp + missing_lu - min(room, 0.0))
-            return missing_lu
-        at.held_back = "limiting"
-        return room
-    return missing_lu / at.yielded(trial.balance.isolated_lufs)
+    if step_db <= max(room, 0.0):
+        return step_db
+    if at.ceiling_dbtp < aims.ceiling_dbtp:  # a lower ceiling was for the sound; loudness comes first
+        at.ceiling_dbtp = min(aims.ceiling_dbtp, at.ceiling_dbtp + step_db - room)
+        return missing_lu
+    at.held_back = "limiting"
+    return room
 
 
 def _steps(

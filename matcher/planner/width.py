@@ -85,7 +85,7 @@ def estimate_from(
     octaves = np.log2(THIRD_OCTAVES_HZ)
     mastering = kernel(octaves, 0.8, 1.5) + 2.8**2
     # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
-    strangers = 1.0 / (1.0 + (8.0 / max(music_db, 0.1)) ** 6)
+    strangers = 1.0 / (1.0 + (10.0 / max(music_db, 0.1)) ** 6)
     music = kernel(octaves, 0.7, 1.2) + (0.2 + 1.2 * strangers) + 0.3 * np.eye(len(octaves))
     share = FOCUS_SHARE / (len(FOCUS_HZ) * len(FOCUS_DEPTHS_DB))
     gathered = [(hz, depth) for hz in FOCUS_HZ for depth in FOCUS_DEPTHS_DB]

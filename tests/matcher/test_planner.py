@@ -23,20 +23,20 @@ class TestTone:
 
     def test_no_difference_is_no_curve(self) -> None:
         """Nothing measured, nothing believed."""
-        found = tone.smooth_estimate(np.zeros(30), EVERYWHERE, None)
+        found = tone.smooth_estimate(np.zeros(30), EVERYWHERE)
         assert np.abs(found.mean_db).max() < 1e-9
 
     def test_a_smooth_difference_is_believed(self) -> None:
         """Two shelves without any roughness are mastering, all but a tenth."""
-        found = tone.smooth_estimate(MASTERING, EVERYWHERE, None)
+        found = tone.smooth_estimate(MASTERING, EVERYWHERE)
         assert np.abs(found.mean_db - MASTERING).max() < 0.4
         assert found.music_db < 1.0
 
     def test_a_rough_difference_is_not(self) -> None:
         """The same shelves under the notes of another piece are believed far less, and the doubt is larger."""
         notes = np.random.default_rng(2).normal(0.0, 5.0, 30)
-        clean = tone.smooth_estimate(MASTERING, EVERYWHERE, None)
-        found = tone.smooth_estimate(MASTERING + notes, EVERYWHERE, None)
+        clean = tone.smooth_estimate(MASTERING, EVERYWHERE)
+        found = tone.smooth_estimate(MASTERING + notes, EVERYWHERE)
         assert found.music_db > 2.0
         assert np.sqrt(np.mean(found.mean_db**2)) < 0.7 * np.sqrt(np.mean(clean.mean_db**2))
         assert found.sd_db.mean() > 2.0 * clean.sd_db.mean()
@@ -46,7 +46,7 @@ class TestTone:
         heard = THIRD_OCTAVES_HZ < 12_000.0
         wild = np.where(heard, MASTERING, 60.0)
         assert np.array_equal(
-            tone.smooth_estimate(wild, heard, None).mean_db, tone.smooth_estimate(MASTERING, heard, None).mean_db
+            tone.smooth_estimate(wild, heard).mean_db, tone.smooth_estimate(MASTERING, heard).mean_db
         )
 
     @pytest.mark.parametrize(("belief", "expected"), [(0.0, 0.0), (0.25, 1.0), (0.5, 2.0), (0.75, 4.0), (1.0, 6.0)])
