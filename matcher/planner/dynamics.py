@@ -18,15 +18,15 @@ from matcher.planner.gaussian import Array
 
 RATIO = 2.5
 KNEE_DB = 6.0
-RELEASE_MS = 20.0
-ATTACK_MS = 2.0
+RELEASE_MS = 40.0
+ATTACK_MS = 4.0
 SHALLOW_DB, DEEP_DB = -8.0, 18.0
 """How far a threshold may lie below the band's loud level; at the shallow end nothing reaches it."""
-_STARTS_DB = (3.0, 12.0)
+_START_DB = 5.0
 _SEEN = np.array([1.0, 0.75, 0.82, 0.7])
 _IDLE_DB = -7.9
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
-_EFFORT_DB = 20.0
+_EFFORT_DB = 10.0
 """A threshold this far from idle costs as much as missing one figure by its tolerance."""
 _RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 
@@ -75,8 +75,7 @@ def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float)
     def residual(depth_db: Array) -> Array:
         return np.concatenate([(changed(depth_db) - wanted_db) / _TOLERANCE_DB, (depth_db - SHALLOW_DB) / _EFFORT_DB])
 
-    tries = [_least_squares(residual, np.full(3, start)) for start in _STARTS_DB]
-    depth_db = min(tries, key=lambda depth: float(np.sum(residual(depth) ** 2)))
+    depth_db = _least_squares(residual, np.full(3, _START_DB))
     used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
     bands = tuple(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)

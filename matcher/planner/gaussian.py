@@ -38,7 +38,7 @@ def kernel(octaves: Array, sd_db: float, length_oct: float) -> Array:
     return sd_db**2 * np.exp(-0.5 * apart**2)
 
 
-SCALES_DB = np.geomspace(0.2, 20.0, 24)
+SCALES_DB = np.geomspace(0.05, 20.0, 31)
 """How large the music's own difference may be; all are weighed, none is chosen."""
 
 

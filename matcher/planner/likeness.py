@@ -7,6 +7,8 @@ compared between the moments that are most alike, so that a chorus is not held a
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +17,6 @@ from matcher.planner.gaussian import Array
 from matcher.profile import THIRD_OCTAVES_HZ, Course
 
 Mask = NDArray[np.bool_]
-Indices = NDArray[np.intp]
 
 WINDOW = 10
 """Frames of 100 ms that are compared as one."""
@@ -30,6 +31,8 @@ STRETCH = 100
 SHARES = (0.25, 0.06)
 """How many of the best matches are listened to: more say more, fewer are more alike."""
 FEWEST = 20
+EQUAL = 0.002
+"""Similarities this close are the same."""
 
 
 def differences_db(target: Course, reference: Course) -> list[Array]:
@@ -37,21 +40,34 @@ def differences_db(target: Course, reference: Course) -> list[Array]:
 
     Empty where there is too little to compare.
     """
-    here, there = _stretches(target), _stretches(reference)
+    here, there = _windows(target), _windows(reference)
     if here is None or there is None:
         return []
-    rows, columns, alike = _matches(*here[:2], *there[:2])
-    order = np.argsort(-alike, kind="stable")
-    found = []
-    for share in SHARES:
-        best = order[: max(FEWEST, int(share * len(order)))]
-        apart = there[2][columns[best]] - here[2][rows[best]]
-        found.append(np.median(apart, axis=0))
-    return found
+    alike = _similarity(here.notes, there.notes)
+    alike[~here.whole] = alike[:, ~there.whole] = -2.0
+    best_there, tone_there = _nearest(alike, there.tone_db)
+    best_here, tone_here = _nearest(alike.T, here.tone_db)
+    best = np.concatenate([best_there[here.whole], best_here[there.whole]])
+    apart = np.vstack([(tone_there - here.tone_db)[here.whole], (there.tone_db - tone_here)[there.whole]])
+    ranked = np.sort(best)[::-1]
+    counts = [min(max(FEWEST, int(share * len(best))), len(best)) for share in SHARES]
+    return [np.median(apart[best >= ranked[count - 1] - EQUAL], axis=0) for count in counts]
 
 
-def _stretches(course: Course) -> tuple[Array, Mask, Array] | None:
-    """(notes, which windows count, tone of each window at 0 LUFS); frames or windows first."""
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """A track in overlapping windows of `WINDOW` frames."""
+
+    notes: Array
+    """What is played in each frame, shape (frames, semitones)."""
+    whole: Mask
+    """Windows that sound throughout, shape (windows,)."""
+    tone_db: Array
+    """Third octaves of each window at 0 LUFS, shape (windows, 30)."""
+
+
+def _windows(course: Course) -> Windows | None:
+    """None where there is too little."""
     power = course.tone.sum(axis=0)
     if power.size < 2 * WINDOW or not power.any():
         return None
@@ -74,7 +90,7 @@ def _stretches(course: Course) -> tuple[Array, Mask, Array] | None:
     tone = np.maximum(running[WINDOW:] - running[:-WINDOW], 1e-20)
     weight = 10.0 ** (k_weighting_response_db(THIRD_OCTAVES_HZ, 48_000) / 10.0)
     tone_db = 10.0 * np.log10(tone / (tone @ weight)[:, None])
-    return notes, whole, tone_db
+    return Windows(notes, whole, tone_db)
 
 
 def _notes_db(power: Array, heard: Mask) -> Array:
@@ -88,8 +104,8 @@ def _notes_db(power: Array, heard: Mask) -> Array:
     return np.clip(fine - fine[heard].mean(axis=0), -NOTE_LIMIT_DB, NOTE_LIMIT_DB)
 
 
-def _matches(here: Array, counts: Mask, there: Array, counts_there: Mask) -> tuple[Indices, Indices, Array]:
-    """For every window of either track the most similar one of the other: (rows, columns, similarity)."""
+def _similarity(here: Array, there: Array) -> Array:
+    """Correlation of every window of one track with every window of the other, shape (windows, windows)."""
     product = here.astype(np.float32) @ there.T.astype(np.float32)
     rows, columns = product.shape[0] - WINDOW + 1, product.shape[1] - WINDOW + 1
     similar = np.zeros((rows, columns), dtype=np.float32)
@@ -99,9 +115,11 @@ def _matches(here: Array, counts: Mask, there: Array, counts_there: Mask) -> tup
     sizes = [np.sqrt(np.convolve((x**2).sum(axis=1), one, "valid") + 1e-9).astype(np.float32) for x in (here, there)]
     similar /= sizes[0][:, None]
     similar /= sizes[1][None, :]
-    similar[~counts] = -2.0
-    similar[:, ~counts_there] = -2.0
-    left, right = np.flatnonzero(counts), np.flatnonzero(counts_there)
-    best_right, best_left = similar.argmax(axis=1)[left], similar.argmax(axis=0)[right]
-    pairs = np.concatenate([left, best_left]), np.concatenate([best_right, right])
-    return *pairs, similar[pairs].astype(np.float64)
+    return similar
+
+
+def _nearest(similar: Array, tone_db: Array) -> tuple[Array, Array]:
+    """For every row the highest similarity, and the mean tone of all windows that reach it: loops repeat exactly."""
+    best = similar.max(axis=1)
+    equal = (similar >= best[:, None] - EQUAL).astype(np.float32)
+    return best, (equal @ tone_db.astype(np.float32)) / equal.sum(axis=1, keepdims=True)

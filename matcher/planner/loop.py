@@ -31,7 +31,7 @@ WORTH_DB = 0.1
 WORTH_DENSITY_DB = 0.3
 QUANTISING_DB = 0.02
 """The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
-LIMITING = {"lookahead_ms": 2.0, "hold_ms": 6.0, "release_ms": 50.0, "settle_ms": 150.0}
+LIMITING = {"lookahead_ms": 3.0, "hold_ms": 8.0, "release_ms": 60.0, "settle_ms": 200.0}
 """Fast: what surrounds a peak keeps its level, so loudness costs crest and little else."""
 LOWEST_CEILING_DB = 6.0
 """A reference with lower peaks lowers the limiter's ceiling by this at most."""
@@ -220,7 +220,7 @@ def _corrected(
 ) -> bool:
     """Add what is missing of the wanted tone and width; whether anything was."""
     made = after.balance_db() - before.balance_db()
-    missing = tone.smoothed(goal.tone_db - made, believed.heard)
+    missing = np.where(believed.heard, tone.smoothed(goal.tone_db - made, believed.heard), 0.0)
     moved = False
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
         at.curve_db = np.clip(at.curve_db + missing, -tone.LARGEST_DB, tone.LARGEST_DB)
@@ -301,7 +301,7 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
     if np.abs(curve_db[believed.heard]).max(initial=0.0) < WORTH_DB:
         return Eq()
     # The level of the whole is the gain's business.
-    weight = np.where(believed.heard, 1.0, 0.05)
+    weight = np.where(believed.heard, 1.0, 0.3)
     level = float(np.average(curve_db, weights=weight))
     bands = tone.fit_bands(THIRD_OCTAVES_HZ, curve_db - level, weight, top_hz=min(20_000.0, target.bandwidth_hz))
     return Eq(bands=tuple(_rounded(b) for b in bands))
