@@ -45,7 +45,9 @@ class ProfileBuilder:
         self._clipping = ClippingMeter(channels)
         self._dynamics = DynamicsMeter(sample_rate_hz)
         self._bands = BandMeter(sample_rate_hz)
-        self._spectrum = LongSpectrum(sample_rate_hz, (TONE_EDGES_HZ, NOTE_EDGES_HZ))
+        self._spectrum = LongSpectrum(
+            sample_rate_hz, (("mid", TONE_EDGES_HZ), ("mid", NOTE_EDGES_HZ), ("side", TONE_EDGES_HZ))
+        )
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""

@@ -22,6 +22,7 @@ from dsp.errors import MatchError
 from matcher.analysis import analyze
 from matcher.io import open_audio
 from matcher.planner import density, tone
+from matcher.planner.likeness import Moments
 from matcher.priors import Prior
 from matcher.profile import Profile
 from matcher.reference import Reference
@@ -55,7 +56,7 @@ def differences(albums: list[list[list[Profile]]]) -> tuple[NDArray[np.float64],
         pairs = [pair for track in tracks for pair in itertools.combinations(track, 2)]
         pairs += [(a[0], b[-1]) for a, b in itertools.combinations(tracks, 2)]
         for one, other in pairs:
-            scales.append(tone.estimate(one, Reference.of(other)).music_db)
+            scales.append(tone.estimate(one, Reference.of(other), Moments(one)).music_db)
             apart.append(np.abs(density.of_profile(one) - density.of_profile(other)))
     return np.array(scales), np.array(apart)
 

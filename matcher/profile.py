@@ -19,7 +19,7 @@ from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 8
+PROFILE_VERSION = 9
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -100,12 +100,14 @@ class Sketch:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """Powers of the mid every 100 ms, exact: by what was played, and by how it sounded. Shape (bands, frames)."""
+    """Powers every 100 ms, exact: by what was played, and by how it sounded. Shape (bands, frames)."""
 
     tone: NDArray[np.float32]
-    """In the third octaves of `TONE_EDGES_HZ`."""
+    """Of the mid in the third octaves of `TONE_EDGES_HZ`."""
     notes: NDArray[np.float32]
-    """In the semitones of `NOTE_EDGES_HZ`."""
+    """Of the mid in the semitones of `NOTE_EDGES_HZ`."""
+    side: NDArray[np.float32]
+    """Of the side in the third octaves of `TONE_EDGES_HZ`."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -179,12 +179,15 @@ def _band_weights(size: int, sample_rate_hz: int) -> NDArray[np.float32]:
 
 
 class LongSpectrum:
-    """Mean power spectrum of one stream of one or two channels; with `course_edges_hz` also band powers over time."""
+    """Mean power spectrum of one stream of one or two channels; with `course` also band powers over time.
 
-    def __init__(self, sample_rate_hz: int, course_edges_hz: tuple[NDArray[np.float64], ...] = ()) -> None:
+    course: the channels (`mid`, `side`) to follow, each with the edges of its bands in Hz.
+    """
+
+    def __init__(self, sample_rate_hz: int, course: tuple[tuple[str, NDArray[np.float64]], ...] = ()) -> None:
         self._rate = sample_rate_hz
-        self._edges = course_edges_hz
-        self._course: list[list[NDArray[np.float32]]] = [[] for _ in course_edges_hz]
+        self._followed = course
+        self._course: list[list[NDArray[np.float32]]] = [[] for _ in course]
         self._size = 1 << round(np.log2(0.3715 * sample_rate_hz))
         self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz, every=True)
         self._sums = np.zeros((3, self._size // 2 + 1))
@@ -198,21 +201,22 @@ class LongSpectrum:
             powers = _powers(frames)
             for total, power in zip(self._sums, powers, strict=True):
                 total += power.sum(axis=0, dtype=np.float64)
-            if self._edges:
-                self._follow(powers[0])
+            if self._followed:
+                self._follow({"mid": powers[0], "side": powers[1]})
 
-    def _follow(self, mid: NDArray[np.floating]) -> None:
-        running = np.cumsum(mid, axis=1, dtype=np.float64)
-        for column, edges in zip(self._course, self._edges, strict=True):
+    def _follow(self, powers: dict[str, NDArray[np.floating]]) -> None:
+        sums_to = {name: np.cumsum(powers[name], axis=1, dtype=np.float64) for name, _ in self._followed}
+        for column, (name, edges) in zip(self._course, self._followed, strict=True):
+            running = sums_to[name]
             # In bins; a bin reaches half its width to either side, and what lies above the last one is empty.
-            place = np.clip(edges * (self._size / self._rate) - 0.5, 0.0, mid.shape[1] - 1.0)
-            below = np.minimum(place.astype(int), mid.shape[1] - 2)
+            place = np.clip(edges * (self._size / self._rate) - 0.5, 0.0, running.shape[1] - 1.0)
+            below = np.minimum(place.astype(int), running.shape[1] - 2)
             share = place - below
             sums = running[:, below] * (1.0 - share) + running[:, below + 1] * share
             column.append(np.maximum(np.diff(sums, axis=1), 0.0).astype(np.float32))
 
     def course(self) -> tuple[NDArray[np.float32], ...]:
-        """Power of the mid in the bands asked for, one array for each set of edges, (bands, frames), every 100 ms.
+        """Power in the bands asked for, one array for each set of edges, (bands, frames), every 100 ms.
 
         To be asked for after the result, which ends the stream.
         """

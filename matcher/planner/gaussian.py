@@ -7,7 +7,7 @@ Williams, Gaussian Processes for Machine Learning (2006), 2.2 and 5.4.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,6 @@ def believed(
     heard: NDArray[np.bool_],
     mastering: Array,
     music: Array,
-    belief: float | None = None,
     *,
     floor_db: float = 0.05,
     shapes: tuple[tuple[Array, float], ...] = (),
@@ -57,8 +56,7 @@ def believed(
 
     mastering: prior covariance of the wanted curve, shape (bands, bands). music: covariance of the music's own
     difference at 1 dB; its true scale is unknown and is inferred from the same data, by the evidence for each of
-    `SCALES_DB`. belief: None is that inference; 0 believes nothing, 1 takes every difference for mastering, and
-    between them 0.5 is the inference again. floor_db: what measuring itself may err by. shapes: further means that the
+    `SCALES_DB`. floor_db: what measuring itself may err by. shapes: further means that the
     curve may have with their prior probabilities; with what is left, the mean is flat. The result averages over them.
     """
     difference = np.where(heard, difference_db, 0.0)
@@ -84,7 +82,24 @@ def believed(
     mean = weight @ np.array(means)
     spread = weight @ (np.array(variances) + (np.array(means) - mean) ** 2)
     scale = float(np.exp(weight @ np.log(scales)))
-    return Estimate(frequency_hz, difference, at_belief(mean, difference, belief), np.sqrt(spread), heard, scale)
+    return Estimate(frequency_hz, difference, mean, np.sqrt(spread), heard, scale)
+
+
+_OTHER_MOMENTS, _EQUALLY_GOOD = 0.1, 0.2
+"""In logarithms of what is music: a handicap for less than whole tracks, and what makes one count e times less."""
+
+
+def weighed(estimates: list[Estimate]) -> Estimate:
+    """The mean of estimates from several measured differences: the less is music in one, the more it counts.
+
+    The first is that of the whole tracks; its difference and its scale of what is music are kept.
+    """
+    music = np.log([e.music_db for e in estimates]) + np.where(np.arange(len(estimates)) > 0, _OTHER_MOMENTS, 0.0)
+    weight = np.exp(-(music - music.min()) / _EQUALLY_GOOD)
+    weight /= weight.sum()
+    mean = weight @ np.array([e.mean_db for e in estimates])
+    spread = weight @ np.array([e.sd_db**2 + (e.mean_db - mean) ** 2 for e in estimates])
+    return replace(estimates[0], mean_db=mean, sd_db=np.sqrt(spread))
 
 
 def at_belief(inferred_db: Array, difference_db: Array, belief: float | None) -> Array:

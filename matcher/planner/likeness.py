@@ -7,6 +7,7 @@ compared between the moments that are most alike, so that a chorus is not held a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from dsp.meters.loudness import k_weighting_response_db
 from matcher.planner.gaussian import Array
-from matcher.profile import THIRD_OCTAVES_HZ, Course
+from matcher.profile import THIRD_OCTAVES_HZ, Course, Profile
 
 Mask = NDArray[np.bool_]
 
@@ -25,6 +26,8 @@ SMOOTH_SEMITONES = 12
 NOTE_LIMIT_DB = 15.0
 DEEPEST_DB = 70.0
 HEARD_DB = 55.0
+NARROWEST_DB, WIDEST_DB = -40.0, 20.0
+"""Beyond these the side against the mid says nothing."""
 MOST_FRAMES = 3000
 """Longer tracks are represented by stretches, evenly spread."""
 STRETCH = 100
@@ -35,23 +38,50 @@ EQUAL = 0.002
 """Similarities this close are the same."""
 
 
-def differences_db(target: Course, reference: Course) -> list[Array]:
-    """Reference minus target per third octave at equal loudness, over the most similar moments, for each of `SHARES`.
+@dataclass(frozen=True, eq=False)
+class Alike:
+    """Reference minus target over moments in which both play the same, dB per third octave."""
 
-    Empty where there is too little to compare.
-    """
+    tone_db: Array
+    """Of the mid at equal loudness."""
+    width_db: Array
+    """Of the side against the mid."""
+
+
+def compare(target: Course, reference: Course) -> list[Alike]:
+    """What differs over the most similar moments, for each of `SHARES`; empty where there is too little to compare."""
     here, there = _windows(target), _windows(reference)
     if here is None or there is None:
         return []
     alike = _similarity(here.notes, there.notes)
     alike[~here.whole] = alike[:, ~there.whole] = -2.0
-    best_there, tone_there = _nearest(alike, there.tone_db)
-    best_here, tone_here = _nearest(alike.T, here.tone_db)
+    best_there, sound_there = _nearest(alike, there.sound_db)
+    best_here, sound_here = _nearest(alike.T, here.sound_db)
     best = np.concatenate([best_there[here.whole], best_here[there.whole]])
-    apart = np.vstack([(tone_there - here.tone_db)[here.whole], (there.tone_db - tone_here)[there.whole]])
+    apart = np.vstack([(sound_there - here.sound_db)[here.whole], (there.sound_db - sound_here)[there.whole]])
     ranked = np.sort(best)[::-1]
     counts = [min(max(FEWEST, int(share * len(best))), len(best)) for share in SHARES]
-    return [np.median(apart[best >= ranked[count - 1] - EQUAL], axis=0) for count in counts]
+    medians = [np.median(apart[best >= ranked[count - 1] - EQUAL], axis=0) for count in counts]
+    return [Alike(*np.split(each, 2)) for each in medians]
+
+
+class Moments:
+    """The moments of a target and its references that are alike, each pair of tracks compared once."""
+
+    def __init__(self, target: Profile) -> None:
+        self._target = target
+        self._found: dict[str, list[Alike]] = {}
+
+    def of(self, references: Sequence[Profile]) -> list[Alike]:
+        """As `compare`, averaged over the references that have such moments."""
+        for p in references:
+            if p.content_hash not in self._found:
+                self._found[p.content_hash] = compare(self._target.course, p.course)
+        found = [each for p in references if (each := self._found[p.content_hash])]
+        return [
+            Alike(np.mean([v.tone_db for v in versions], axis=0), np.mean([v.width_db for v in versions], axis=0))
+            for versions in zip(*found, strict=True)
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,8 +92,8 @@ class Windows:
     """What is played in each frame, shape (frames, semitones)."""
     whole: Mask
     """Windows that sound throughout, shape (windows,)."""
-    tone_db: Array
-    """Third octaves of each window at 0 LUFS, shape (windows, 30)."""
+    sound_db: Array
+    """Third octaves of each window at 0 LUFS, and of its side against its mid, shape (windows, 2 * 30)."""
 
 
 def _windows(course: Course) -> Windows | None:
@@ -86,11 +116,17 @@ def _windows(course: Course) -> Windows | None:
     whole &= frames[WINDOW - 1 :] - frames[:count] == WINDOW - 1
     if whole.sum() < FEWEST:
         return None
-    running = np.cumsum(np.vstack([np.zeros(len(course.tone)), course.tone[:, frames].T]), axis=0, dtype=np.float64)
-    tone = np.maximum(running[WINDOW:] - running[:-WINDOW], 1e-20)
+    tone, side = (_summed(power[:, frames].T) for power in (course.tone, course.side))
     weight = 10.0 ** (k_weighting_response_db(THIRD_OCTAVES_HZ, 48_000) / 10.0)
     tone_db = 10.0 * np.log10(tone / (tone @ weight)[:, None])
-    return Windows(notes, whole, tone_db)
+    width_db = np.clip(10.0 * np.log10(side / tone), NARROWEST_DB, WIDEST_DB)
+    return Windows(notes, whole, np.hstack([tone_db, width_db]))
+
+
+def _summed(power: NDArray[np.float32]) -> Array:
+    """(frames, bands) summed over each window."""
+    running = np.cumsum(np.vstack([np.zeros(power.shape[1]), power]), axis=0, dtype=np.float64)
+    return np.maximum(running[WINDOW:] - running[:-WINDOW], 1e-20)
 
 
 def _notes_db(power: Array, heard: Mask) -> Array:
@@ -118,8 +154,8 @@ def _similarity(here: Array, there: Array) -> Array:
     return similar
 
 
-def _nearest(similar: Array, tone_db: Array) -> tuple[Array, Array]:
-    """For every row the highest similarity, and the mean tone of all windows that reach it: loops repeat exactly."""
+def _nearest(similar: Array, sound_db: Array) -> tuple[Array, Array]:
+    """For every row the highest similarity, and the mean sound of all windows that reach it: loops repeat exactly."""
     best = similar.max(axis=1)
     equal = (similar >= best[:, None] - EQUAL).astype(np.float32)
-    return best, (equal @ tone_db.astype(np.float32)) / equal.sum(axis=1, keepdims=True)
+    return best, (equal @ sound_db.astype(np.float32)) / equal.sum(axis=1, keepdims=True)

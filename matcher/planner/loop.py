@@ -19,6 +19,7 @@ from matcher.analysis import Progress
 from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, tone, width
 from matcher.planner.gaussian import Array, Estimate
+from matcher.planner.likeness import Moments
 from matcher.planner.sections import Section, Trial, pick, try_chain
 from matcher.plans import Plan, Step, Track
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
@@ -113,10 +114,11 @@ def make_plan(
     audio: AudioSource, target: Profile, reference: Reference, aims: Aims, progress: Progress | None = None
 ) -> Plan:
     """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering."""
-    believed = tone.estimate(target, reference, aims.belief)
+    moments = Moments(target)
+    believed = tone.estimate(target, reference, moments, aims.belief)
     beliefs = Beliefs(
         believed,
-        width.estimate(target, reference, believed.music_db, aims.belief),
+        width.estimate(target, reference, moments, believed.music_db, aims.belief),
         density.judge(target, reference, believed.music_db, aims.ceiling_dbtp, aims.belief),
     )
     goal = _goal(target, reference, aims, beliefs)

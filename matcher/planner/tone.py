@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from dsp.effects.eq import Band, Shape, band_db, prototype_db
-from matcher.planner import likeness
-from matcher.planner.gaussian import Array, Estimate, at_belief, believed, kernel
+from matcher.planner.gaussian import Array, Estimate, at_belief, believed, kernel, weighed
+from matcher.planner.likeness import Moments
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 
@@ -17,41 +17,21 @@ LOWEST_HEARD_DB = -60.0
 """Bands further below a track's loudest band say nothing."""
 MOST_BANDS = 8
 LARGEST_DB = 12.0
-_OTHER_MOMENTS, _EQUALLY_GOOD = 0.1, 0.2
-"""In logarithms of what is music: a handicap for less than whole tracks, and what makes one count e times less."""
 GOOD_ENOUGH_DB = 0.025
 """RMS error at which no further band is added."""
 
 
-def estimate(target: Profile, reference: Reference, belief: float | None = None) -> Estimate:
+def estimate(target: Profile, reference: Reference, moments: Moments, belief: float | None = None) -> Estimate:
     """The believed tone curve from target to reference, per third octave of the mid."""
     here, there = target.balance_db(), reference.balance_db()
     difference = there - here
     top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / 10.0**0.05
     heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)
     heard &= top_hz >= THIRD_OCTAVES_HZ
-    return _weighed(difference, heard, [difference, *_like_with_like(target, reference)], belief)
-
-
-def _like_with_like(target: Profile, reference: Reference) -> list[Array]:
-    """The difference over the moments most alike, averaged over the tracks that have any."""
-    found = [each for p in reference.tone if (each := likeness.differences_db(target.course, p.course))]
-    return [np.mean(versions, axis=0) for versions in zip(*found, strict=True)]
-
-
-def _weighed(difference_db: Array, heard: np.ndarray, versions: list[Array], belief: float | None) -> Estimate:
-    """What is believed, averaged over several measured differences: the less is music in one, the more it counts.
-
-    The first is the difference of the whole tracks; its scale of what is music is the one that is kept.
-    """
-    estimates = [smooth_estimate(d, heard) for d in versions]
-    music = np.log([e.music_db for e in estimates]) + np.where(np.arange(len(versions)) > 0, _OTHER_MOMENTS, 0.0)
-    weight = np.exp(-(music - music.min()) / _EQUALLY_GOOD)
-    weight /= weight.sum()
-    mean = weight @ np.array([e.mean_db for e in estimates])
-    spread = weight @ np.array([e.sd_db**2 + (e.mean_db - mean) ** 2 for e in estimates])
-    believed_db = np.clip(at_belief(mean, np.where(heard, difference_db, 0.0), belief), -LARGEST_DB, LARGEST_DB)
-    return replace(estimates[0], mean_db=believed_db, sd_db=np.sqrt(spread))
+    versions = [difference, *(each.tone_db for each in moments.of(reference.tone))]
+    found = weighed([smooth_estimate(d, heard) for d in versions])
+    believed_db = at_belief(found.mean_db, np.where(heard, difference, 0.0), belief)
+    return replace(found, mean_db=np.clip(believed_db, -LARGEST_DB, LARGEST_DB))
 
 
 def smooth_estimate(difference_db: Array, heard: np.ndarray) -> Estimate:

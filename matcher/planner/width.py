@@ -9,7 +9,8 @@ import numpy as np
 from dsp.curves import Point
 from dsp.effects.width import Width
 from dsp.units import db_from_power
-from matcher.planner.gaussian import Array, Estimate, believed, kernel
+from matcher.planner.gaussian import Array, Estimate, at_belief, believed, kernel, weighed
+from matcher.planner.likeness import Moments
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
@@ -54,7 +55,7 @@ def side_heard(profile: Balance) -> np.ndarray:
 
 
 def estimate(
-    target: Profile, reference: Reference, music_db: float, belief: float | None = None
+    target: Profile, reference: Reference, moments: Moments, music_db: float, belief: float | None = None
 ) -> WidthEstimate | None:
     """The believed change of the side against the mid per third octave; None without a side in both.
 
@@ -65,8 +66,8 @@ def estimate(
     width = _width_db(target)
     there = [_width_db(p) for p in reference.wide]
     heard = side_heard(target) & np.all([_mid_heard(p) for p in reference.wide], axis=0)
-    difference = np.where(heard, np.clip(np.mean(there, axis=0) - width, -40.0, 40.0), 0.0)
-    return estimate_from(difference, heard, music_db, belief)
+    versions = [np.mean(there, axis=0) - width, *(each.width_db for each in moments.of(reference.wide))]
+    return estimate_from(versions, heard, music_db, belief)
 
 
 def _width_db(profile: Balance) -> Array:
@@ -79,21 +80,26 @@ def _mid_heard(profile: Profile) -> np.ndarray:
 
 
 def estimate_from(
-    difference_db: Array, heard: np.ndarray, music_db: float, belief: float | None
+    differences_db: list[Array], heard: np.ndarray, music_db: float, belief: float | None
 ) -> WidthEstimate:
-    """Posterior of the side's gain: the same everywhere or nearly so, with or without a gathered low end."""
+    """Posterior of the side's gain: the same everywhere or nearly so, with or without a gathered low end.
+
+    differences_db: of the whole tracks, and of moments that are alike where there are any.
+    """
     octaves = np.log2(THIRD_OCTAVES_HZ)
     mastering = kernel(octaves, 0.8, 1.5) + 2.8**2
     # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
     strangers = 1.0 / (1.0 + (10.0 / max(music_db, 0.1)) ** 6)
-    music = kernel(octaves, 0.7, 1.2) + (0.2 + 1.2 * strangers) + 0.3 * np.eye(len(octaves))
+    music = kernel(octaves, 0.6, 1.2) + (0.1 + 2.5 * strangers) + 0.35 * np.eye(len(octaves))
     share = FOCUS_SHARE / (len(FOCUS_HZ) * len(FOCUS_DEPTHS_DB))
     gathered = [(hz, depth) for hz in FOCUS_HZ for depth in FOCUS_DEPTHS_DB]
     shapes = tuple((focus_db(hz, depth), share) for hz, depth in gathered)
-    found = believed(
-        THIRD_OCTAVES_HZ, difference_db, heard, mastering, music, belief, floor_db=0.3, shapes=shapes
+    seen = [np.where(heard, np.clip(d, -40.0, 40.0), 0.0) for d in differences_db]
+    found = weighed(
+        [believed(THIRD_OCTAVES_HZ, d, heard, mastering, music, floor_db=0.3, shapes=shapes) for d in seen]
     )
-    curve = np.clip(found.mean_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), LARGEST_DB)
+    believed_db = at_belief(found.mean_db, seen[0], belief)
+    curve = np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), LARGEST_DB)
     hz, depth_db = _gathered_in(curve)
     return WidthEstimate(replace(found, mean_db=curve), hz, depth_db)
 

@@ -223,13 +223,13 @@ def test_course_adds_up_to_the_spectrum(rate_hz: int) -> None:
     """The band powers over time are those of the mean spectrum, block by block of any length."""
     samples = np.random.default_rng(5).normal(0.0, 0.1, (2, 3 * rate_hz)).astype(np.float32)
     edges = np.geomspace(90.0, 0.4 * rate_hz, 20)
-    meters = [LongSpectrum(rate_hz, (edges, edges[::2])) for _ in range(2)]
+    meters = [LongSpectrum(rate_hz, (("mid", edges), ("side", edges[::2]))) for _ in range(2)]
     meters[0].update(samples)
     for start in range(0, samples.shape[1], 7_001):
         meters[1].update(samples[:, start : start + 7_001])
     spectrum, _ = (m.result() for m in meters)
-    fine, coarse = meters[0].course()
-    mean = fine.sum(axis=1) * 0.1 * rate_hz / samples.shape[1]
-    assert np.allclose(mean, spectrum.in_bands(spectrum.mid, edges), rtol=1e-4)
-    assert np.allclose(fine[0:-1:2] + fine[1::2], coarse[: len(fine[1::2])], rtol=1e-4)
-    assert np.allclose(fine, meters[1].course()[0], rtol=1e-5)
+    for power, part, bands in zip((spectrum.mid, spectrum.side), meters[0].course(), (edges, edges[::2]), strict=True):
+        mean = part.sum(axis=1) * 0.1 * rate_hz / samples.shape[1]
+        assert np.allclose(mean, spectrum.in_bands(power, bands), rtol=1e-4)
+    for one, other in zip(meters[0].course(), meters[1].course(), strict=True):
+        assert np.allclose(one, other, rtol=1e-5)

@@ -71,14 +71,14 @@ class TestWidth:
 
     def test_a_side_gain_is_found(self) -> None:
         """3 dB less side everywhere."""
-        found = width.estimate_from(np.full(30, -3.0), EVERYWHERE, 1.0, None)
+        found = width.estimate_from([np.full(30, -3.0)], EVERYWHERE, 1.0, None)
         assert np.abs(found.side.mean_db[4:-3] + 3.0).max() < 0.3
         assert found.focus_below_hz == 0.0
 
     @pytest.mark.parametrize("corner_hz", [90.0, 130.0])
     def test_a_gathered_low_end_is_found(self, corner_hz: float) -> None:
         """Its corner within a third of an octave, its depth within 4 dB, the rest of the side left alone."""
-        found = width.estimate_from(width.focus_db(corner_hz, 20.0), EVERYWHERE, 1.0, None)
+        found = width.estimate_from([width.focus_db(corner_hz, 20.0)], EVERYWHERE, 1.0, None)
         assert abs(np.log2(found.focus_below_hz / corner_hz)) < 0.34
         assert abs(found.focus_depth_db - 20.0) < 4.0
         assert np.abs((found.side.mean_db - found.focus_db)[THIRD_OCTAVES_HZ > 400.0]).max() < 0.5
