@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from dsp import kernels
 from dsp.audio import Samples
@@ -33,6 +34,8 @@ class Limiter(Settings, frozen=True, kw_only=True):
 
     ceiling_dbtp: Annotated[float, Meta(ge=-60.0, le=0.0)] | None = None
     """None lets everything pass."""
+    knee_db: Annotated[float, Meta(ge=0.0, le=24.0)] = 0.0
+    """How softly limiting sets in: from half of this below the ceiling, whole from half of it above."""
     lookahead_ms: Annotated[float, Meta(ge=0.5, le=20.0)] = 4.0
     hold_ms: Annotated[float, Meta(ge=0.0, le=50.0)] = 10.0
     release_ms: Annotated[float, Meta(ge=5.0, le=2000.0)] = 100.0
@@ -47,6 +50,13 @@ class Limiter(Settings, frozen=True, kw_only=True):
         return LimiterProcessor(self, sample_rate_hz, channels)
 
 
+def limiting_db(over_db: NDArray[np.float64], knee_db: float) -> NDArray[np.float64]:
+    """Static gain (0 or less) of peaks `over_db` above the ceiling: a parabola over the knee, then the ceiling."""
+    into_db = np.clip(over_db + knee_db / 2.0, 0.0, None)
+    soft_db = into_db**2 / (2.0 * max(knee_db, 1e-9))
+    return -np.where(into_db < knee_db, soft_db, np.maximum(over_db, 0.0))
+
+
 class LimiterProcessor(Processor):
     """The compiled limiter with its delay taken out, and a record of what it did."""
 
@@ -59,6 +69,7 @@ class LimiterProcessor(Processor):
             float(sample_rate_hz),
             channels,
             float(gain_from_db(ceiling_db)),
+            settings.knee_db / DB_PER_NEPER,
             samples(settings.lookahead_ms),
             samples(settings.hold_ms),
             settings.release_ms * 1e-3,
@@ -100,5 +111,6 @@ class LimiterProcessor(Processor):
 
 EXAMPLES = (
     Limiter(ceiling_dbtp=-12.0),
+    Limiter(ceiling_dbtp=-12.0, knee_db=9.0),
     Limiter(ceiling_dbtp=-20.0, lookahead_ms=2.0, hold_ms=2.0, release_ms=30.0, settle_ms=200.0),
 )

@@ -167,28 +167,29 @@ VECTOR_CLONES float block_peaks(const float *x, size_t count, const float *rows,
 }
 
 // The peaks between each sample and the next, exact wherever they can matter to a running maximum of `window` of them.
+// Between `start` and the ceiling, where a knee acts and nothing has to be kept, those of the samples.
 class Detector {
-    float ceiling;
+    float ceiling, start;
     size_t neighbours;
     std::vector<std::vector<float>> largest, sharpest;
     std::vector<float> tops;
 
   public:
-    Detector(size_t channels, double ceiling_, size_t window)
-        : ceiling(static_cast<float>(ceiling_)), neighbours(0),
+    Detector(size_t channels, double ceiling_, double start_, size_t window)
+        : ceiling(static_cast<float>(ceiling_)), start(static_cast<float>(start_)), neighbours(0),
           largest(channels, std::vector<float>((kChunk + kTaps) / kSpan + 3)), sharpest(largest),
           tops(kChunk / kBlock + 1) {
         const size_t half = (window - 1) / 2;
         if (half + 1 > kBlock) neighbours = std::min((half + 1 - kBlock) / kBlock, kMostNeighbours);
     }
 
-    // heard: per channel, kTaps - 1 samples before the `count` new ones. False where nothing can exceed the ceiling.
+    // heard: per channel, kTaps - 1 samples before the `count` new ones. False where nothing can exceed the start.
     bool find(const Interpolator &filter, const std::vector<const float *> &heard, size_t count, float *peaks) {
         const size_t length = count + kTaps - 1, spans = (length + kSpan - 1) / kSpan;
         bool any = false;
         for (size_t c = 0; c < heard.size(); ++c) {
             span_bounds(heard[c], length, largest[c].data(), sharpest[c].data());
-            for (size_t k = 0; k < spans && !any; ++k) any = top(filter, c, k, spans) > ceiling;
+            for (size_t k = 0; k < spans && !any; ++k) any = top(filter, c, k, spans) > start;
         }
         if (!any) return false;
         std::fill(peaks, peaks + count, 0.0f);
@@ -274,7 +275,21 @@ struct Box {
     }
 };
 
-// Lowest gain that the last `length` peaks ask for, by a queue that only ever rises; peaks below the ceiling ask nothing.
+// The static curve: a parabola in decibels from `start` on, tangent to the ceiling as far above it; without a knee the
+// corner at the ceiling itself.
+struct Curve {
+    double ceiling, start, knee;  // knee: width in nepers
+
+    Curve(double ceiling_, double knee_) : ceiling(ceiling_), start(ceiling_ * std::exp(-0.5 * knee_)), knee(knee_) {}
+
+    double gain(double peak) const {
+        const double over = knee > 0.0 ? std::log(peak / start) : 0.0;
+        return knee > 0.0 && over < knee ? std::exp(-0.5 * over * over / knee) : ceiling / peak;
+    }
+};
+
+// Lowest gain that the last `length` peaks ask for, by a queue that only ever rises; peaks below the curve's start ask
+// nothing.
 struct Lowest {
     struct Entry {
         uint64_t until;
@@ -284,9 +299,9 @@ struct Lowest {
     std::vector<Entry> ring;
     size_t head = 0, size = 0, mask;
     uint64_t now = 0, length;
-    double ceiling;
+    Curve curve;
 
-    Lowest(size_t length_, double ceiling_) : length(length_), ceiling(ceiling_) {
+    Lowest(size_t length_, Curve curve_) : length(length_), curve(curve_) {
         size_t room = 1;
         while (room < length + 1) room *= 2;
         ring.resize(room);
@@ -294,9 +309,9 @@ struct Lowest {
     }
 
     double next(float peak) {
-        if (static_cast<double>(peak) > ceiling) {
+        if (static_cast<double>(peak) > curve.start) {
             while (size && ring[(head + size - 1) & mask].peak <= peak) --size;
-            ring[(head + size++) & mask] = {now + length, ceiling / static_cast<double>(peak), peak};
+            ring[(head + size++) & mask] = {now + length, curve.gain(static_cast<double>(peak)), peak};
         }
         if (size && ring[head].until <= now) {
             head = (head + 1) & mask;
@@ -316,8 +331,8 @@ struct Envelope {
     Box first, second;
     double fast = 1.0, slow = 1.0, quick_step, slow_step;
 
-    Envelope(size_t lookahead, size_t hold, double ceiling, double release_s, double slow_s, double rate)
-        : lowest(lookahead + hold + 1, ceiling), first(lookahead / 2 + 1), second(lookahead - lookahead / 2),
+    Envelope(size_t lookahead, size_t hold, Curve curve, double release_s, double slow_s, double rate)
+        : lowest(lookahead + hold + 1, curve), first(lookahead / 2 + 1), second(lookahead - lookahead / 2),
           quick_step(coefficient(release_s, rate)), slow_step(slow_s > 0.0 ? coefficient(slow_s, rate) : 0.0) {}
 
     bool idle() const { return !lowest.size && fast == 1.0 && slow == 1.0 && !first.below && !second.below; }
@@ -361,9 +376,9 @@ struct Stage {
     size_t delay;
     bool acts = false;
 
-    Stage(size_t channels, double ceiling, size_t lookahead, size_t hold, double release_s, double slow_s, double rate)
-        : detector(channels, ceiling, lookahead + hold + 1),
-          envelope(lookahead, hold, ceiling, release_s, slow_s, rate),
+    Stage(size_t channels, Curve curve, size_t lookahead, size_t hold, double release_s, double slow_s, double rate)
+        : detector(channels, curve.ceiling, curve.start, lookahead + hold + 1),
+          envelope(lookahead, hold, curve, release_s, slow_s, rate),
           line(channels, History<double>(kHalf + lookahead)), heard(channels, History<float>(kTaps - 1)),
           peaks(kChunk), gains(kChunk, 1.0), delay(kHalf + lookahead) {
         for (const auto &h : heard) views.push_back(h.data());
@@ -469,10 +484,10 @@ class Limiter {
   public:
     Record record;
 
-    Limiter(double rate, size_t channels_, double ceiling, size_t lookahead, size_t hold, double release_s,
-            double slow_s, double heard_below)
-        : channels(channels_), shape(channels_, ceiling, lookahead, hold, release_s, slow_s, rate),
-          guard(channels_, ceiling, guard_reach(rate), guard_hold(rate), 0.03, 0.0, rate),
+    Limiter(double rate, size_t channels_, double ceiling, double knee, size_t lookahead, size_t hold,
+            double release_s, double slow_s, double heard_below)
+        : channels(channels_), shape(channels_, Curve(ceiling, knee), lookahead, hold, release_s, slow_s, rate),
+          guard(channels_, Curve(ceiling, 0.0), guard_reach(rate), guard_hold(rate), 0.03, 0.0, rate),
           shape_gains(guard.delay, 1.0), room(kChunk), product(kChunk), early(delay()),
           record(0.01 * rate, heard_below) {}
 
@@ -517,9 +532,9 @@ class Limiter {
 
 static Register here([](nb::module_ &m) {
     nb::class_<Limiter>(m, "Limiter")
-        .def(nb::init<double, size_t, double, size_t, size_t, double, double, double>(), nb::arg("sample_rate_hz"),
-             nb::arg("channels"), nb::arg("ceiling"), nb::arg("lookahead"), nb::arg("hold"), nb::arg("release_s"),
-             nb::arg("slow_s"), nb::arg("heard_below"))
+        .def(nb::init<double, size_t, double, double, size_t, size_t, double, double, double>(), nb::arg("sample_rate_hz"),
+             nb::arg("channels"), nb::arg("ceiling"), nb::arg("knee"), nb::arg("lookahead"), nb::arg("hold"),
+             nb::arg("release_s"), nb::arg("slow_s"), nb::arg("heard_below"))
         .def_prop_ro("delay", &Limiter::delay)
         .def("process", &Limiter::process<float>)
         .def("process", &Limiter::process<double>)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
+from dsp.effects.limiter import limiting_db
 from dsp.meters.dynamics import CROSSOVERS_HZ, HEARD_DB, SEGMENT_S, Dynamics, figures
 from dsp.meters.loudness import isolated_lufs
 from matcher.planner.gaussian import Array
@@ -22,12 +23,15 @@ RELEASE_MS = 40.0
 ATTACK_MS = 4.0
 SHALLOW_DB, DEEP_DB = -8.0, 18.0
 """How far a threshold may lie below the band's loud level; at the shallow end nothing reaches it."""
-_START_DB = 5.0
+WIDEST_KNEE_DB = 20.0
+_LOWEST = np.array([SHALLOW_DB] * 3 + [0.0])
+_HIGHEST = np.array([DEEP_DB] * 3 + [WIDEST_KNEE_DB])
+_START = np.array([5.0, 5.0, 5.0, 4.0])
 _SEEN = np.array([1.0, 0.75, 0.82, 0.7])
 _IDLE_DB = -7.9
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
 _EFFORT_DB = 10.0
-"""A threshold this far from idle costs as much as missing one figure by its tolerance."""
+"""A threshold this far from idle, or a knee this wide, costs as much as missing one figure by its tolerance."""
 _RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 
 
@@ -50,14 +54,16 @@ class Levels:
 
 @dataclass(frozen=True)
 class Fit:
-    """A compressor, and what it and the limiter behind it are expected to do to the figures."""
+    """A compressor and a limiter's knee, and what they are expected to do to the figures."""
 
     compressor: Compressor
+    knee_db: float
+    """Of the limiter behind it."""
     change_db: Array
 
 
 def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float) -> Fit:
-    """The thresholds that move the figures (crest, three spreads) by `wanted_db`, shape (4,).
+    """The thresholds and the knee that move the figures (three spreads, crest) by `wanted_db`, shape (4,).
 
     What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
     depth: the same music gives the same thresholds, wherever it begins.
@@ -68,37 +74,38 @@ def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float)
     heard = whole > whole.max() * 10.0 ** (HEARD_DB / 10.0)
     loud_db = np.percentile(level_db[:, heard], 97, axis=1) + 3.01
 
-    def changed(depth_db: Array) -> Array:
-        bands = [_band(loud - d) for loud, d in zip(loud_db, depth_db, strict=True)]
-        return _SEEN * (_figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp) - before)
+    def changed(settings: Array) -> Array:
+        bands = [_band(loud - d) for loud, d in zip(loud_db, settings[:3], strict=True)]
+        return _SEEN * (_figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp, settings[3]) - before)
 
-    def residual(depth_db: Array) -> Array:
-        return np.concatenate([(changed(depth_db) - wanted_db) / _TOLERANCE_DB, (depth_db - SHALLOW_DB) / _EFFORT_DB])
+    def residual(settings: Array) -> Array:
+        return np.concatenate([(changed(settings) - wanted_db) / _TOLERANCE_DB, (settings - _LOWEST) / _EFFORT_DB])
 
-    depth_db = _least_squares(residual, np.full(3, _START_DB))
+    settings = _least_squares(residual, _START)
+    depth_db, knee_db = settings[:3], round(float(settings[3]), 6)
     used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
     bands = tuple(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
     )
     compressor = Compressor(crossovers_hz=CROSSOVERS_HZ, bands=bands) if used else Compressor()
-    return Fit(compressor, changed(depth_db))
+    return Fit(compressor, knee_db, changed(settings))
 
 
 def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
     """Levenberg-Marquardt with bounds, derivatives by steps of a dB; converged so far that its path leaves no trace."""
     x, current, damping = start, residual(start), 0.1
     for _ in range(30):
-        moved = [np.clip(x[i] + (1.0 if x[i] < DEEP_DB - 1.0 else -1.0), SHALLOW_DB, DEEP_DB) for i in range(3)]
+        moved = np.where(x < _HIGHEST - 1.0, x + 1.0, x - 1.0)
         columns = []
-        for i in range(3):
+        for i in range(len(x)):
             there = x.copy()
             there[i] = moved[i]
             columns.append((residual(there) - current) / (moved[i] - x[i]))
         jacobian = np.stack(columns, axis=1)
         normal, slope = jacobian.T @ jacobian, jacobian.T @ current
         for _ in range(5):
-            step = np.linalg.solve(normal + damping * np.eye(3), slope)
-            trial = np.clip(x - step, SHALLOW_DB, DEEP_DB)
+            step = np.linalg.solve(normal + damping * np.eye(len(x)), slope)
+            trial = np.clip(x - step, _LOWEST, _HIGHEST)
             value = residual(trial)
             if value @ value < current @ current:
                 break
@@ -137,7 +144,12 @@ def _gain_db(level_db: Array, band: CompressorBand) -> Array:
 
 
 def _figures_after(
-    levels: Levels, level_db: Array, bands: list[CompressorBand], goal_lufs: float, ceiling_dbtp: float
+    levels: Levels,
+    level_db: Array,
+    bands: list[CompressorBand],
+    goal_lufs: float,
+    ceiling_dbtp: float,
+    knee_db: float,
 ) -> Array:
     """The figures behind compressor, gain and limiter."""
     gains = np.array([_gain_db(level, band) for level, band in zip(level_db, bands, strict=True)])
@@ -150,19 +162,18 @@ def _figures_after(
     moved = 10.0 ** (at_peak / 20.0) * np.sqrt(makeup)[:, None]
     peak = levels.whole_peak * (levels.peak * moved).sum(axis=0) / np.maximum(levels.peak.sum(axis=0), 1e-10)
     weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-20)
-    ceiling = 10.0 ** (ceiling_dbtp / 20.0)
     gain = 10.0 ** ((goal_lufs - isolated_lufs(weighted)) / 20.0)
     limited = np.ones_like(peak)
     for _ in range(3):
-        limited = _limited(peak * gain, ceiling)
+        limited = _limited(peak * gain, ceiling_dbtp, knee_db)
         gain *= 10.0 ** ((goal_lufs - isolated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
     after = power * (gain * limited) ** 2
     return figures(np.vstack([after, after.sum(axis=0)]), peak * gain * limited)
 
 
-def _limited(peak: Array, ceiling: float) -> Array:
+def _limited(peak: Array, ceiling_dbtp: float, knee_db: float) -> Array:
     """The limiter's gain on levels: down at once, held for a step, released by a tenth of a second."""
-    needed = np.minimum(1.0, ceiling / np.maximum(peak, 1e-10))
+    needed = 10.0 ** (limiting_db(20.0 * np.log10(np.maximum(peak, 1e-10)) - ceiling_dbtp, knee_db) / 20.0)
     needed = np.minimum(needed, np.minimum(np.append(needed[1:], 1.0), np.insert(needed[:-1], 0, 1.0)))
     return 1.0 - _decayed(1.0 - needed)
 

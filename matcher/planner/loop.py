@@ -78,6 +78,7 @@ class Search:
     curve_db: Array
     side_db: Array
     compressor: Compressor = field(default_factory=Compressor)
+    knee_db: float = 0.0
     reduction_p95_db: float = 0.0
     held_back: str = ""
     """Why the loudness was not reached: "", `limiting` or `ceiling`."""
@@ -107,7 +108,9 @@ class Search:
 
     def limiter(self, aims: Aims) -> tuple[Settings, ...]:
         """The limiter, where one is wanted."""
-        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 6), **LIMITING),) if aims.limiter else ()
+        if not aims.limiter:
+            return ()
+        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 6), knee_db=self.knee_db, **LIMITING),)
 
 
 def make_plan(
@@ -212,7 +215,7 @@ def _fitted(
     wanted = np.minimum(goal.density_db[:4], 0.0) - own - bias_db
     goal_lufs = shaped.balance.isolated_lufs + at.gain_db
     found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp)
-    at.compressor = found.compressor
+    at.compressor, at.knee_db = found.compressor, found.knee_db
     at.compressed_db = explain.compressed_db(shaped.levels, found.compressor)
     return own + found.change_db
 

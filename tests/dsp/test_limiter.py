@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsp.effects.limiter import Limiter
+from dsp.effects.limiter import Limiter, limiting_db
 from matcher.demo import song
 
 RATE_HZ = 44_100
@@ -82,25 +82,37 @@ def twin_envelope(needed, lookahead, hold, release_s, slow_s, rate_hz):
     return smooth[lookahead:]
 
 
-def twin_stage(samples, ceiling, detector, lookahead, hold, release_s, slow_s, rate_hz):
+def twin_gain(peaks, ceiling, knee_db):
+    """The static curve: straight on, a parabola of the knee's width around the ceiling, and the ceiling."""
+    over_db = db(np.maximum(peaks, 1e-30) / ceiling)
+    hard_db = np.maximum(over_db, 0.0)
+    soft_db = np.clip(over_db + knee_db / 2, 0.0, None) ** 2 / (2 * max(knee_db, 1e-9))
+    return 10 ** (-np.where(np.abs(over_db) < knee_db / 2, soft_db, hard_db) / 20)
+
+
+def twin_stage(samples, ceiling, detector, lookahead, hold, release_s, slow_s, rate_hz, knee_db=0.0):
     """One stage: each sample multiplied by the envelope of what the stretch up to the next one needs."""
     taps = detector[0]
     peaks = np.max([interpolated(channel, *detector).max(axis=0) for channel in samples], axis=0)
     for channel in samples:
         peaks[taps // 2 : taps // 2 + len(channel)] = np.maximum(peaks[taps // 2 :][: len(channel)], np.abs(channel))
-    needed = np.where(peaks > ceiling, ceiling / np.maximum(peaks, 1e-30), 1.0)
+    if knee_db:  # what lies between samples matters at the ceiling, not below it
+        heard = np.zeros_like(peaks)
+        heard[taps // 2 : taps // 2 + samples.shape[1]] = np.abs(samples).max(axis=0)
+        peaks = np.where(peaks > ceiling, peaks, heard)
+    needed = twin_gain(peaks, ceiling, knee_db)
     gain = twin_envelope(needed, lookahead, hold, release_s, slow_s, rate_hz)[taps // 2 :][: samples.shape[1]]
     return samples * gain, gain
 
 
-def twin(samples, rate_hz, *, lookahead_ms=4.0, hold_ms=10.0, release_ms=100.0, settle_ms=500.0):
+def twin(samples, rate_hz, *, lookahead_ms=4.0, hold_ms=10.0, release_ms=100.0, settle_ms=500.0, knee_db=0.0):
     """Both stages of the limiter, measuring everywhere and skipping nothing; (samples, gain)."""
     ceiling = 10 ** ((CEILING_DBTP - 0.005) / 20)
     lookahead, hold = (max(1, round(ms * 1e-3 * rate_hz)) for ms in (lookahead_ms, hold_ms))
     shape = (TAPS, PHASES, 8.0), lookahead, hold, release_ms * 1e-3, settle_ms * 1e-3
     reach, steady = max(int(0.0015 * rate_hz), TAPS) + 2, max(int(0.0005 * rate_hz), TAPS // 2) + 2
     guard = (TAPS, PHASES, 8.0), reach, steady, 0.03, 0.0
-    samples, first = twin_stage(np.asarray(samples, dtype=np.float64), ceiling, *shape, rate_hz)
+    samples, first = twin_stage(np.asarray(samples, dtype=np.float64), ceiling, *shape, rate_hz, knee_db)
     samples, second = twin_stage(samples, ceiling, *guard, rate_hz)
     return samples, first * second
 
@@ -116,7 +128,13 @@ def dense(samples, rate_hz, seed=1):
 
 @pytest.mark.parametrize("rate_hz", [8_000, 44_100])
 @pytest.mark.parametrize(
-    "fields", [{}, {"lookahead_ms": 1.5, "hold_ms": 0.0, "release_ms": 20.0, "settle_ms": 60.0}, {"hold_ms": 50.0}]
+    "fields",
+    [
+        {},
+        {"lookahead_ms": 1.5, "hold_ms": 0.0, "release_ms": 20.0, "settle_ms": 60.0},
+        {"hold_ms": 50.0},
+        {"knee_db": 8.0},
+    ],
 )
 def test_is_its_twin(rate_hz, fields):
     """The kernel gives what the plain twin gives, samples and record alike."""
@@ -386,6 +404,21 @@ def test_steps_of_gain_on_music_are_small():
     """On a driven song no two neighbouring samples differ in gain by more than a tenth of a dB."""
     samples = music() * 10 ** (12.0 / 20)
     assert np.abs(np.diff(gain_db_under(samples[0]))).max() <= 0.1
+
+
+@pytest.mark.parametrize("knee_db", [3.0, 12.0, 24.0])
+def test_knee_follows_its_curve_and_keeps_the_ceiling(knee_db):
+    """A steady tone leaves at the level of the parabola; what stays below the knee's start is bit-identical."""
+    for over_db in (-knee_db / 2 - 0.5, -knee_db / 4, 0.0, knee_db / 4, knee_db / 2 + 2.0):
+        tone = sine(997.0, 1.0, peak_db=CEILING_DBTP + over_db)
+        out, _ = limited(tone, knee_db=knee_db)
+        expected_db = over_db + db(twin_gain(10 ** (over_db / 20), 1.0, knee_db))
+        middle = slice(RATE_HZ // 2, RATE_HZ // 2 + 4410)
+        np.testing.assert_allclose(limiting_db(np.array([over_db]), knee_db)[0], expected_db - over_db, atol=1e-9)
+        level_db = db(np.sqrt(2.0 * np.mean(out[:, middle] ** 2)))
+        assert abs(level_db - CEILING_DBTP - expected_db) < 0.02
+        assert peak_dbtp(out) <= CEILING_DBTP + (0.02 if over_db > 0.0 else 0.1)  # the burst itself rings
+        assert over_db > -knee_db / 2 or np.array_equal(out, tone)
 
 
 def test_channels_get_one_gain():
