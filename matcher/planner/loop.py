@@ -25,7 +25,9 @@ from matcher.plans import Plan, Step, Track
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
-ROUNDS = 4
+ROUNDS = 5
+SHAPING_ROUNDS = 2
+"""In these tone, width and dynamics are corrected, too; the others set the gain alone."""
 CLOSE_LU = 0.03
 WORTH_DB = 0.1
 """Smaller moves are not made."""
@@ -34,6 +36,11 @@ QUANTISING_DB = 0.02
 """The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
 LIMITING = {"lookahead_ms": 3.0, "hold_ms": 8.0, "release_ms": 60.0, "settle_ms": 200.0}
 """Fast: what surrounds a peak keeps its level, so loudness costs crest and little else."""
+FASTER_LIMITING = {"lookahead_ms": 1.5, "hold_ms": 3.0, "release_ms": 30.0, "settle_ms": 50.0}
+"""Where more gain into the limiter gives hardly more loudness: it lets go between the peaks, at some distortion."""
+SATURATED = 0.5
+"""LU of a dB of gain, below which the limiter is taken to be too slow."""
+SHORT_LU = 0.3
 LOWEST_CEILING_DB = 6.0
 """A reference with lower peaks lowers the limiter's ceiling by this at most."""
 
@@ -89,6 +96,7 @@ class Search:
     compressed_db: tuple[explain.Reduction, ...] = ()
     """What the compressor takes of each band."""
 
+    limiting: dict[str, float] = field(default_factory=lambda: LIMITING)
     _last: tuple[float, float] | None = None
 
     def yielded(self, loudness_lufs: float) -> float:
@@ -97,6 +105,10 @@ class Search:
         if before is None or abs(self.gain_db - before[0]) < 0.01:
             return 0.8
         return float(np.clip((loudness_lufs - before[1]) / (self.gain_db - before[0]), 0.25, 1.0))
+
+    def limit_faster(self) -> None:
+        """From here on; what gain has given before says nothing any more."""
+        self.limiting, self._last = FASTER_LIMITING, None
 
     def linear(self) -> Chain:
         """Tone and width alone."""
@@ -110,7 +122,8 @@ class Search:
         """The limiter, where one is wanted."""
         if not aims.limiter:
             return ()
-        return (Limiter(ceiling_dbtp=round(self.ceiling_dbtp - QUANTISING_DB, 6), knee_db=self.knee_db, **LIMITING),)
+        ceiling_dbtp = round(self.ceiling_dbtp - QUANTISING_DB, 6)
+        return (Limiter(ceiling_dbtp=ceiling_dbtp, knee_db=self.knee_db, **self.limiting),)
 
 
 def make_plan(
@@ -146,7 +159,8 @@ def _goal(target: Profile, reference: Reference, aims: Aims, beliefs: Beliefs) -
     sides, share = beliefs.width, aims.amount * aims.width
     # How far the peak is to stand above the loudness says where the limiter's ceiling lies, below the one allowed.
     peak_dbtp = loudness + beliefs.density.target_db[4] + dense[4]
-    lowest = aims.ceiling_dbtp - LOWEST_CEILING_DB
+    there_dbtp = max(p.true_peak_dbtp for p in reference.dynamics)
+    lowest = min(aims.ceiling_dbtp, max(there_dbtp, aims.ceiling_dbtp - LOWEST_CEILING_DB))
     return Goal(
         tone_db=beliefs.tone.mean_db * aims.amount * aims.eq,
         side_db=np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share,
@@ -180,7 +194,7 @@ def _search(
     sections = pick(target, audio)
     before = try_chain(Chain(), sections, rate)
     bias = np.zeros(4)
-    fitted = _fitted(at, goal, before, sections, rate, bias) if dense else None
+    fitted = _fitted(at, goal, before, sections, rate, bias, aims.max_limiting_db) if dense else None
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
         trial = try_chain(at.chain(aims), sections, rate)
@@ -188,14 +202,14 @@ def _search(
         gained = trial.balance.isolated_lufs - before.balance.isolated_lufs
         at.reached_lufs = target.isolated_lufs + gained
         step_db = _gain_step(at, aims, trial, move - gained)
-        last, moved = turn >= ROUNDS - 2, False
-        if not last and fitted is not None:
+        shaping, moved = turn < SHAPING_ROUNDS, False
+        if shaping and fitted is not None:
             made = trial.figures - before.figures
-            if turn <= 1 and (np.abs(made - np.minimum(goal.density_db[:4], 0.0)) > WORTH_DENSITY_DB).any():
+            if (np.abs(made - np.minimum(goal.density_db[:4], 0.0)) > WORTH_DENSITY_DB).any():
                 bias = bias + made - fitted
-                fitted = _fitted(at, goal, before, sections, rate, bias) + bias
+                fitted = _fitted(at, goal, before, sections, rate, bias, aims.max_limiting_db) + bias
                 moved = True
-        if not last and not linear:
+        if shaping and not linear:
             moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
         if abs(step_db) < CLOSE_LU and not moved:
             break
@@ -204,7 +218,7 @@ def _search(
 
 
 def _fitted(
-    at: Search, goal: Goal, before: Trial, sections: list[Section], rate: int, bias_db: Array
+    at: Search, goal: Goal, before: Trial, sections: list[Section], rate: int, bias_db: Array, max_limiting_db: float
 ) -> Array:
     """Fit the compressor behind tone and width; gives the change of the figures it expects, tone's own included.
 
@@ -214,7 +228,7 @@ def _fitted(
     own = shaped.figures - before.figures
     wanted = np.minimum(goal.density_db[:4], 0.0) - own - bias_db
     goal_lufs = shaped.balance.isolated_lufs + at.gain_db
-    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp)
+    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp, max_limiting_db)
     at.compressor, at.knee_db = found.compressor, found.knee_db
     at.compressed_db = explain.compressed_db(shaped.levels, found.compressor)
     return own + found.change_db
@@ -254,7 +268,11 @@ def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float
         room = aims.ceiling_dbtp - trial.true_peak_dbtp
         at.held_back = "ceiling" if missing_lu > room else ""
         return min(missing_lu, room)
-    step_db = missing_lu / at.yielded(trial.balance.isolated_lufs)
+    yielded = at.yielded(trial.balance.isolated_lufs)
+    if yielded < SATURATED and missing_lu > SHORT_LU and at.limiting is LIMITING:
+        at.limit_faster()
+        return missing_lu
+    step_db = missing_lu / yielded
     # A dB of gain is at most a dB of limiting.
     room = aims.max_limiting_db - trial.reduction_p95_db
     if step_db <= max(room, 0.0):
