@@ -29,8 +29,10 @@ class Density:
 
     target_db: Array
     reference_db: Array
+    own_db: Array
+    """What the planned tone and width change by themselves."""
     believed_db: Array
-    """The change that is taken for mastering; negative is denser."""
+    """The change that is taken for mastering, tone's own included; negative is denser."""
 
 
 def of_profile(profile: Profile, ceiling_dbtp: float | None = None) -> Array:
@@ -46,14 +48,19 @@ def music_sd_db(music_db: float) -> Array:
 
 
 def judge(
-    target: Profile, reference: Reference, music_db: float, ceiling_dbtp: float, belief: float | None = None
+    target: Profile,
+    reference: Reference,
+    own_db: Array,
+    music_db: float,
+    ceiling_dbtp: float,
+    belief: float | None = None,
 ) -> Density:
-    """What of the difference in density is mastering."""
+    """What of the difference in density is mastering, beyond what tone and width bring about: own_db, shape (5,)."""
     here = of_profile(target)
     there = np.mean([of_profile(p, ceiling_dbtp) for p in reference.dynamics], axis=0)
-    difference = np.clip(there - here, -LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB)
+    difference = np.clip(there - here - own_db, -LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB)
     together = _TOGETHER + (1.0 - _TOGETHER) * np.eye(len(NAMES))
     mastering = np.outer(_MASTERING_SD_DB, _MASTERING_SD_DB) * together
     music = np.diag(music_sd_db(music_db) ** 2 + 0.05**2)
     inferred = mastering @ np.linalg.solve(mastering + music, difference)
-    return Density(here, there, at_belief(inferred, difference, belief))
+    return Density(here, there, own_db, own_db + at_belief(inferred, difference, belief))

@@ -29,12 +29,11 @@ _HIGHEST = np.array([DEEP_DB] * 3 + [WIDEST_KNEE_DB])
 _START = np.array([5.0, 5.0, 5.0, 4.0])
 _SEEN = np.array([1.0, 0.75, 0.82, 0.7])
 _IDLE_DB = -7.9
+_STEP_DB = 0.05
+"""The grid that is searched: what differs by rounding alone takes the same path."""
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
-_EFFORT_DB = 10.0
+_EFFORT_DB = np.array([10.0, 10.0, 10.0, 5.0])
 """A threshold this far from idle, or a knee this wide, costs as much as missing one figure by its tolerance."""
-_COMFORT = 0.6
-_DISCOMFORT_DB = 2.0
-"""Limiting beyond this share of what is allowed is left to the compressor; so much more costs as a missed figure."""
 _RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 
 
@@ -65,9 +64,7 @@ class Fit:
     change_db: Array
 
 
-def fit(
-    levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, max_limiting_db: float
-) -> Fit:
+def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float) -> Fit:
     """The thresholds and the knee that move the figures (three spreads, crest) by `wanted_db`, shape (4,).
 
     What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
@@ -79,17 +76,12 @@ def fit(
     heard = whole > whole.max() * 10.0 ** (HEARD_DB / 10.0)
     loud_db = np.percentile(level_db[:, heard], 97, axis=1) + 3.01
 
-    def tried(settings: Array) -> tuple[Array, float]:
+    def changed(settings: Array) -> Array:
         bands = [_band(loud - d) for loud, d in zip(loud_db, settings[:3], strict=True)]
-        after, limited_db = _figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp, settings[3])
-        return _SEEN * (after - before), limited_db
+        return _SEEN * (_figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp, settings[3]) - before)
 
     def residual(settings: Array) -> Array:
-        change_db, limited_db = tried(settings)
-        beyond = max(0.0, limited_db - _COMFORT * max_limiting_db) / _DISCOMFORT_DB
-        return np.concatenate(
-            [(change_db - wanted_db) / _TOLERANCE_DB, (settings - _LOWEST) / _EFFORT_DB, [beyond]]
-        )
+        return np.concatenate([(changed(settings) - wanted_db) / _TOLERANCE_DB, (settings - _LOWEST) / _EFFORT_DB])
 
     settings = _least_squares(residual, _START)
     depth_db, knee_db = settings[:3], round(float(settings[3]), 6)
@@ -98,11 +90,11 @@ def fit(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
     )
     compressor = Compressor(crossovers_hz=CROSSOVERS_HZ, bands=bands) if used else Compressor()
-    return Fit(compressor, knee_db, tried(settings)[0])
+    return Fit(compressor, knee_db, changed(settings))
 
 
 def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
-    """Levenberg-Marquardt with bounds, derivatives by steps of a dB; converged so far that its path leaves no trace."""
+    """Levenberg-Marquardt with bounds, derivatives by steps of a dB."""
     x, current, damping = start, residual(start), 0.1
     for _ in range(30):
         moved = np.where(x < _HIGHEST - 1.0, x + 1.0, x - 1.0)
@@ -115,17 +107,14 @@ def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
         normal, slope = jacobian.T @ jacobian, jacobian.T @ current
         for _ in range(5):
             step = np.linalg.solve(normal + damping * np.eye(len(x)), slope)
-            trial = np.clip(x - step, _LOWEST, _HIGHEST)
+            trial = np.rint(np.clip(x - step, _LOWEST, _HIGHEST) / _STEP_DB) * _STEP_DB
             value = residual(trial)
             if value @ value < current @ current:
                 break
             damping *= 4.0
         else:
             return x
-        done = np.abs(trial - x).max() < 1e-5
         x, current, damping = trial, value, damping * 0.3
-        if done:
-            return x
     return x
 
 
@@ -160,8 +149,8 @@ def _figures_after(
     goal_lufs: float,
     ceiling_dbtp: float,
     knee_db: float,
-) -> tuple[Array, float]:
-    """The figures behind compressor, gain and limiter, and what limiting stays below for 95 % of the time."""
+) -> Array:
+    """The figures behind compressor, gain and limiter."""
     gains = np.array([_gain_db(level, band) for level, band in zip(level_db, bands, strict=True)])
     power = levels.power * 10.0 ** (gains / 10.0)
     # Each band's mean power is given back.
@@ -178,8 +167,7 @@ def _figures_after(
         limited = _limited(peak * gain, ceiling_dbtp, knee_db)
         gain *= 10.0 ** ((goal_lufs - isolated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
     after = power * (gain * limited) ** 2
-    limited_db = float(-20.0 * np.log10(np.percentile(limited, 5)))
-    return figures(np.vstack([after, after.sum(axis=0)]), peak * gain * limited), limited_db
+    return figures(np.vstack([after, after.sum(axis=0)]), peak * gain * limited)
 
 
 def _limited(peak: Array, ceiling_dbtp: float, knee_db: float) -> Array:

@@ -40,7 +40,7 @@ FASTER_LIMITING = {"lookahead_ms": 1.5, "hold_ms": 3.0, "release_ms": 30.0, "set
 """Where more gain into the limiter gives hardly more loudness: it lets go between the peaks, at some distortion."""
 SATURATED = 0.5
 """LU of a dB of gain, below which the limiter is taken to be too slow."""
-SHORT_LU = 0.3
+SHORT_LU = 0.6
 LOWEST_CEILING_DB = 6.0
 """A reference with lower peaks lowers the limiter's ceiling by this at most."""
 
@@ -52,6 +52,30 @@ class Beliefs:
     tone: Estimate
     width: width.WidthEstimate | None
     density: density.Density
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """Sections of the target on which chains are tried, and what they are before any."""
+
+    sections: list[Section]
+    sample_rate_hz: int
+    before: Trial
+    own_db: Array
+    """What the tone and width planned at first change of the five figures of `density`."""
+
+    @classmethod
+    def of(cls, audio: AudioSource, target: Profile, linear: Chain) -> Bench:
+        """With as many sections as stand for the whole track."""
+        sections = pick(target, audio)
+        before = try_chain(Chain(), sections, audio.sample_rate_hz)
+        shaped = before if not linear.active() else try_chain(linear, sections, audio.sample_rate_hz)
+        own_db = np.append(shaped.figures - before.figures, shaped.plr_db - before.plr_db)
+        return cls(sections, audio.sample_rate_hz, before, own_db)
+
+    def tried(self, chain: Chain) -> Trial:
+        """The sections through a chain."""
+        return try_chain(chain, self.sections, self.sample_rate_hz)
 
 
 @dataclass(frozen=True)
@@ -131,14 +155,15 @@ def make_plan(
 ) -> Plan:
     """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering."""
     moments = Moments(target)
-    believed = tone.estimate(target, reference, moments, aims.belief)
+    curve = tone.estimate(target, reference, moments, aims.belief)
+    sides = width.estimate(target, reference, moments, curve.music_db, aims.belief)
+    at = _begun(target, aims, curve, sides)
+    bench = Bench.of(audio, target, at.linear())
     beliefs = Beliefs(
-        believed,
-        width.estimate(target, reference, moments, believed.music_db, aims.belief),
-        density.judge(target, reference, believed.music_db, aims.ceiling_dbtp, aims.belief),
+        curve, sides, density.judge(target, reference, bench.own_db, curve.music_db, aims.ceiling_dbtp, aims.belief)
     )
-    goal = _goal(target, reference, aims, beliefs)
-    found = _search(audio, target, aims, goal, beliefs, progress or (lambda done: None))
+    goal = _goal(target, reference, aims, at, beliefs)
+    found = _search(bench, at, target, aims, goal, beliefs, progress or (lambda done: None))
     return Plan(
         target=_track(target),
         references=tuple(_track(p) for p in reference.tracks),
@@ -152,20 +177,37 @@ def make_plan(
     )
 
 
-def _goal(target: Profile, reference: Reference, aims: Aims, beliefs: Beliefs) -> Goal:
+def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstimate | None) -> Search:
+    """Tone and width as they are believed and wanted."""
+    share = aims.amount * aims.width
+    tone_db = curve.mean_db * aims.amount * aims.eq
+    side_db = np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share
+    focus_below_hz = 0.0 if sides is None or share == 0.0 else sides.focus_below_hz
+    focus_depth_db = 0.0 if sides is None else sides.focus_depth_db * share
+    return Search(
+        eq=_eq(tone_db, curve, target),
+        width=_width(side_db, focus_below_hz, focus_depth_db),
+        gain_db=0.0,
+        ceiling_dbtp=aims.ceiling_dbtp,
+        curve_db=tone_db,
+        side_db=side_db,
+    )
+
+
+def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs: Beliefs) -> Goal:
     wanted_lufs = reference.integrated_lufs if aims.loudness_lufs is None else aims.loudness_lufs
     loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.isolated_lufs)
-    dense = beliefs.density.believed_db * aims.amount * aims.dynamics
-    sides, share = beliefs.width, aims.amount * aims.width
+    judged = beliefs.density
+    dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
     # How far the peak is to stand above the loudness says where the limiter's ceiling lies, below the one allowed.
-    peak_dbtp = loudness + beliefs.density.target_db[4] + dense[4]
+    peak_dbtp = loudness + judged.target_db[4] + dense[4]
     there_dbtp = max(p.true_peak_dbtp for p in reference.dynamics)
     lowest = min(aims.ceiling_dbtp, max(there_dbtp, aims.ceiling_dbtp - LOWEST_CEILING_DB))
     return Goal(
-        tone_db=beliefs.tone.mean_db * aims.amount * aims.eq,
-        side_db=np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share,
-        focus_below_hz=0.0 if sides is None or share == 0.0 else sides.focus_below_hz,
-        focus_depth_db=0.0 if sides is None else sides.focus_depth_db * share,
+        tone_db=at.curve_db,
+        side_db=at.side_db,
+        focus_below_hz=at.width.focus_below_hz,
+        focus_depth_db=at.width.focus_depth_db,
         density_db=dense,
         loudness_lufs=loudness,
         ceiling_dbtp=float(np.clip(peak_dbtp, lowest, aims.ceiling_dbtp)) if dense[4] < 0.0 else aims.ceiling_dbtp,
@@ -173,31 +215,21 @@ def _goal(target: Profile, reference: Reference, aims: Aims, beliefs: Beliefs) -
 
 
 def _search(
-    audio: AudioSource, target: Profile, aims: Aims, goal: Goal, beliefs: Beliefs, progress: Progress
+    bench: Bench, at: Search, target: Profile, aims: Aims, goal: Goal, beliefs: Beliefs, progress: Progress
 ) -> Search:
     """Round by round: render sections, measure, correct tone, width, density and gain by what is missing."""
-    believed, move = beliefs.tone, goal.loudness_lufs - target.isolated_lufs
-    at = Search(
-        eq=_eq(goal.tone_db, believed, target),
-        width=_width(goal.side_db, goal),
-        gain_db=move,
-        ceiling_dbtp=goal.ceiling_dbtp,
-        curve_db=goal.tone_db,
-        side_db=goal.side_db,
-    )
-    dense = bool((goal.density_db[:4] < -WORTH_DENSITY_DB).any())
+    believed, before, move = beliefs.tone, bench.before, goal.loudness_lufs - target.isolated_lufs
+    denser_db = np.minimum(goal.density_db - bench.own_db, 0.0)[:4]
+    wanted, dense = bench.own_db[:4] + denser_db, bool((denser_db < -WORTH_DENSITY_DB).any())
     linear = at.eq.is_neutral() and at.width.is_neutral()
     if linear and not dense and abs(move) < WORTH_DB / 2:
-        at.gain_db, at.ceiling_dbtp = 0.0, aims.ceiling_dbtp
         return at
-    rate = audio.sample_rate_hz
-    sections = pick(target, audio)
-    before = try_chain(Chain(), sections, rate)
+    at.gain_db, at.ceiling_dbtp = move, goal.ceiling_dbtp
     bias = np.zeros(4)
-    fitted = _fitted(at, goal, before, sections, rate, bias, aims.max_limiting_db) if dense else None
+    fitted = _fitted(bench, at, goal, bias) if dense else None
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
-        trial = try_chain(at.chain(aims), sections, rate)
+        trial = bench.tried(at.chain(aims))
         at.reduction_p95_db, at.crest_cost_db = trial.reduction_p95_db, explain.crest_cost_db(trial)
         gained = trial.balance.isolated_lufs - before.balance.isolated_lufs
         at.reached_lufs = target.isolated_lufs + gained
@@ -205,9 +237,9 @@ def _search(
         shaping, moved = turn < SHAPING_ROUNDS, False
         if shaping and fitted is not None:
             made = trial.figures - before.figures
-            if (np.abs(made - np.minimum(goal.density_db[:4], 0.0)) > WORTH_DENSITY_DB).any():
+            if (np.abs(made - wanted) > WORTH_DENSITY_DB).any():
                 bias = bias + made - fitted
-                fitted = _fitted(at, goal, before, sections, rate, bias, aims.max_limiting_db) + bias
+                fitted = _fitted(bench, at, goal, bias) + bias
                 moved = True
         if shaping and not linear:
             moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
@@ -217,18 +249,16 @@ def _search(
     return at
 
 
-def _fitted(
-    at: Search, goal: Goal, before: Trial, sections: list[Section], rate: int, bias_db: Array, max_limiting_db: float
-) -> Array:
+def _fitted(bench: Bench, at: Search, goal: Goal, bias_db: Array) -> Array:
     """Fit the compressor behind tone and width; gives the change of the figures it expects, tone's own included.
 
     bias_db: by how much an earlier fit came out denser or looser in sound than in its levels.
     """
-    shaped = try_chain(at.linear(), sections, rate)
-    own = shaped.figures - before.figures
-    wanted = np.minimum(goal.density_db[:4], 0.0) - own - bias_db
+    shaped = bench.tried(at.linear())
+    own = shaped.figures - bench.before.figures
+    wanted = np.minimum(goal.density_db[:4] - own, 0.0) - bias_db
     goal_lufs = shaped.balance.isolated_lufs + at.gain_db
-    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp, max_limiting_db)
+    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp)
     at.compressor, at.knee_db = found.compressor, found.knee_db
     at.compressed_db = explain.compressed_db(shaped.levels, found.compressor)
     return own + found.change_db
@@ -252,7 +282,7 @@ def _corrected(
     error = tone.smoothed(wanted - (wider[1] - wider[0]), seen, keep_level=True)
     if np.abs(error).max() > 2.0 * WORTH_DB:
         at.side_db = np.clip(at.side_db + error, -width.LARGEST_DB, width.LARGEST_DB)
-        at.width, moved = _width(at.side_db, goal), True
+        at.width, moved = _width(at.side_db, goal.focus_below_hz, goal.focus_depth_db), True
     return moved
 
 
@@ -336,10 +366,6 @@ def _rounded(band: Band) -> Band:
     )
 
 
-def _width(side_db: Array, goal: Goal) -> Width:
-    flat = np.abs(side_db).max(initial=0.0) < WORTH_DB
-    return Width(
-        side=() if flat else width.points(side_db),
-        focus_below_hz=goal.focus_below_hz,
-        focus_depth_db=goal.focus_depth_db,
-    )
+def _width(side_db: Array, focus_below_hz: float, focus_depth_db: float) -> Width:
+    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db)
+    return Width(side=side, focus_below_hz=focus_below_hz, focus_depth_db=focus_depth_db)

@@ -77,6 +77,11 @@ class Trial:
     """The limiter's, every 10 ms; empty without one."""
 
     @property
+    def plr_db(self) -> float:
+        """Peak to loudness ratio."""
+        return self.true_peak_dbtp - self.balance.isolated_lufs
+
+    @property
     def reduction_p95_db(self) -> float:
         """What the reduction stays below for 95 % of the time."""
         return float(np.percentile(self.reduction_db, 95)) if len(self.reduction_db) else 0.0
