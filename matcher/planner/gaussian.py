@@ -102,6 +102,18 @@ def weighed(estimates: list[Estimate]) -> Estimate:
     return replace(estimates[0], mean_db=mean, sd_db=np.sqrt(spread))
 
 
+STRANGERS_DB = 8.0
+"""Pieces that differ by more are strangers: nothing shows that a move away from the reference would be right."""
+_STEPS = np.linspace(1.0, 0.0, 9)
+
+
+def share_that_nears(move_db: Array, difference_db: Array, start_db: Array | float = 0.0) -> float:
+    """The largest share of a move, begun at `start_db`, after which the difference is no larger than before (RMS)."""
+    before = float(np.mean(difference_db**2)) if len(difference_db) else 0.0
+    left = [np.mean((difference_db - start_db - step * move_db) ** 2) if len(move_db) else 0.0 for step in _STEPS]
+    return next((float(step) for step, rest in zip(_STEPS, left, strict=True) if rest <= before), 0.0)
+
+
 def at_belief(inferred_db: Array, difference_db: Array, belief: float | None) -> Array:
     """The inference at `belief` 0.5, nothing at 0, the whole difference at 1, and straight between."""
     if belief is None:

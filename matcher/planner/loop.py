@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from dsp.chain import Chain
+from dsp.curves import Point
 from dsp.effect import Settings
 from dsp.effects.compressor import Compressor
-from dsp.effects.eq import Band, Eq
+from dsp.effects.eq import Band, Curve, Eq
 from dsp.effects.gain import Gain
 from dsp.effects.limiter import Limiter
 from dsp.effects.width import Width
@@ -28,6 +30,8 @@ from matcher.reference import Reference
 ROUNDS = 5
 SHAPING_ROUNDS = 2
 """In these tone, width and dynamics are corrected, too; the others set the gain alone."""
+EXACT_ROUNDS = 4
+"""In these tone and width are corrected where everything is to be matched."""
 CLOSE_LU = 0.03
 WORTH_DB = 0.1
 """Smaller moves are not made."""
@@ -41,6 +45,8 @@ FASTER_LIMITING = {"lookahead_ms": 1.5, "hold_ms": 3.0, "release_ms": 30.0, "set
 SATURATED = 0.5
 """LU of a dB of gain, below which the limiter is taken to be too slow."""
 SHORT_LU = 0.6
+DEEPEST_CUT_DB = -24.0
+EVERYWHERE_HZ = np.geomspace(20.0, 20_000.0, 300)
 LOWEST_CEILING_DB = 6.0
 """A reference with lower peaks lowers the limiter's ceiling by this at most."""
 
@@ -108,6 +114,8 @@ class Search:
     ceiling_dbtp: float
     curve_db: Array
     side_db: Array
+    exact: bool = False
+    """Whether what a few bands leave of the wanted curves is made as well: where more is asked for than is believed."""
     compressor: Compressor = field(default_factory=Compressor)
     knee_db: float = 0.0
     reduction_p95_db: float = 0.0
@@ -156,7 +164,7 @@ def make_plan(
     """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering."""
     moments = Moments(target)
     curve = tone.estimate(target, reference, moments, aims.belief)
-    sides = width.estimate(target, reference, moments, curve.music_db, aims.belief)
+    sides = width.estimate(target, reference, moments, curve, aims.belief)
     at = _begun(target, aims, curve, sides)
     bench = Bench.of(audio, target, at.linear())
     beliefs = Beliefs(
@@ -184,13 +192,16 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
     side_db = np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share
     focus_below_hz = 0.0 if sides is None or share == 0.0 else sides.focus_below_hz
     focus_depth_db = 0.0 if sides is None else sides.focus_depth_db * share
+    exact = aims.belief is not None and aims.belief > 0.5
+    eq = _eq(tone_db, curve, target, exact)
     return Search(
-        eq=_eq(tone_db, curve, target),
-        width=_width(side_db, focus_below_hz, focus_depth_db),
+        eq=eq,
+        width=_width(side_db, eq, focus_below_hz, focus_depth_db, exact),
         gain_db=0.0,
         ceiling_dbtp=aims.ceiling_dbtp,
         curve_db=tone_db,
         side_db=side_db,
+        exact=exact,
     )
 
 
@@ -241,7 +252,7 @@ def _search(
                 bias = bias + made - fitted
                 fitted = _fitted(bench, at, goal, bias) + bias
                 moved = True
-        if shaping and not linear:
+        if (shaping or (at.exact and turn < EXACT_ROUNDS)) and not linear:
             moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
         if abs(step_db) < CLOSE_LU and not moved:
             break
@@ -269,21 +280,30 @@ def _corrected(
 ) -> bool:
     """Add what is missing of the wanted tone and width; whether anything was."""
     made = after.balance_db() - before.balance_db()
-    missing = np.where(believed.heard, tone.smoothed(goal.tone_db - made, believed.heard), 0.0)
+    missing = np.where(believed.heard, _correctable(goal.tone_db - made, believed.heard, at.exact), 0.0)
     moved = False
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
         at.curve_db = np.clip(at.curve_db + missing, -tone.LARGEST_DB, tone.LARGEST_DB)
-        at.eq, moved = _eq(at.curve_db, believed, target), True
+        at.eq, moved = _eq(at.curve_db, believed, target, at.exact), True
     if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
         return moved
     wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]
     wanted = goal.side_db + goal.focus_db
     seen = width.side_heard(before) & (goal.focus_db > -1.0)
-    error = tone.smoothed(wanted - (wider[1] - wider[0]), seen, keep_level=True)
+    error = _correctable(wanted - (wider[1] - wider[0]), seen, at.exact, keep_level=True)
     if np.abs(error).max() > 2.0 * WORTH_DB:
-        at.side_db = np.clip(at.side_db + error, -width.LARGEST_DB, width.LARGEST_DB)
-        at.width, moved = _width(at.side_db, goal.focus_below_hz, goal.focus_depth_db), True
+        most_db = width.LARGEST_ASKED_DB if at.exact else width.LARGEST_DB
+        at.side_db = np.clip(at.side_db + error, DEEPEST_CUT_DB if at.exact else -most_db, most_db)
+        at.width, moved = _width(at.side_db, at.eq, goal.focus_below_hz, goal.focus_depth_db, at.exact), True
     return moved
+
+
+def _correctable(error_db: Array, heard: NDArray[np.bool_], exact: bool, *, keep_level: bool = False) -> Array:
+    """What of a deviation is corrected: all of it, or what is as smooth as mastering."""
+    if not exact:
+        return tone.smoothed(error_db, heard, keep_level=keep_level)
+    level = 0.0 if keep_level or not heard.any() else error_db[heard].mean()
+    return np.where(heard, error_db - level, 0.0)
 
 
 def bounded(gain_db: float) -> float:
@@ -350,14 +370,30 @@ def _track(profile: Profile) -> Track:
     )
 
 
-def _eq(curve_db: Array, believed: Estimate, target: Profile) -> Eq:
+def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool) -> Eq:
     if np.abs(curve_db[believed.heard]).max(initial=0.0) < WORTH_DB:
         return Eq()
     # The level of the whole is the gain's business.
     weight = np.where(believed.heard, 1.0, 0.3)
     level = float(np.average(curve_db, weights=weight))
-    bands = tone.fit_bands(THIRD_OCTAVES_HZ, curve_db - level, weight, top_hz=min(20_000.0, target.bandwidth_hz))
-    return Eq(bands=tuple(_rounded(b) for b in bands))
+    most_db = tone.LARGEST_DB
+    while True:
+        wanted = np.minimum(curve_db - level, most_db)
+        fitted = tone.fit_bands(THIRD_OCTAVES_HZ, wanted, weight, top_hz=min(20_000.0, target.bandwidth_hz))
+        eq = Eq(bands=tuple(_rounded(b) for b in fitted))
+        if exact:
+            eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, believed.heard),))
+        over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - tone.LARGEST_DB
+        if over_db <= 0.0:
+            return eq
+        most_db -= over_db + 0.05
+
+
+def _rest(wanted_db: Array, eq: Eq, heard: NDArray[np.bool_]) -> Curve:
+    """What the bands leave of the wanted curve."""
+    rest_db = wanted_db - eq.response_db(THIRD_OCTAVES_HZ, "mid")
+    pairs = zip(THIRD_OCTAVES_HZ[heard], rest_db[heard], strict=True)
+    return Curve(points=tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs))
 
 
 def _rounded(band: Band) -> Band:
@@ -366,6 +402,9 @@ def _rounded(band: Band) -> Band:
     )
 
 
-def _width(side_db: Array, focus_below_hz: float, focus_depth_db: float) -> Width:
-    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db)
+def _width(side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: float, exact: bool) -> Width:
+    # Tone and width together raise the side by no more than either may alone.
+    raised_db = np.array([eq.response_db(np.geomspace(hz / 1.3, hz * 1.3, 9), "side").max() for hz in THIRD_OCTAVES_HZ])
+    side_db = np.clip(side_db, DEEPEST_CUT_DB, tone.LARGEST_DB - raised_db)
+    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db, exact)
     return Width(side=side, focus_below_hz=focus_below_hz, focus_depth_db=focus_depth_db)

@@ -8,7 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from dsp.effects.eq import Band, Shape, band_db, prototype_db
-from matcher.planner.gaussian import Array, Estimate, at_belief, believed, kernel, weighed
+from dsp.meters.loudness import k_weighting_response_db
+from matcher.planner.gaussian import (
+    STRANGERS_DB,
+    Array,
+    Estimate,
+    at_belief,
+    believed,
+    kernel,
+    share_that_nears,
+    weighed,
+)
 from matcher.planner.likeness import Moments
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
@@ -30,8 +40,17 @@ def estimate(target: Profile, reference: Reference, moments: Moments, belief: fl
     heard &= top_hz >= THIRD_OCTAVES_HZ
     versions = [difference, *(each.tone_db for each in moments.of(reference.tone))]
     found = weighed([smooth_estimate(d, heard) for d in versions])
+    if belief is None and found.music_db > STRANGERS_DB:
+        share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
+        found = replace(found, mean_db=found.mean_db * share)
     believed_db = at_belief(found.mean_db, np.where(heard, difference, 0.0), belief)
     return replace(found, mean_db=np.clip(believed_db, -LARGEST_DB, LARGEST_DB))
+
+
+def at_equal_loudness(curve_db: Array, target: Profile) -> Array:
+    """What a curve does to the target's tone apart from its loudness."""
+    weight = 10.0 ** ((target.third_octaves_db() + k_weighting_response_db(THIRD_OCTAVES_HZ, 48_000)) / 10.0)
+    return curve_db - float(10.0 * np.log10(np.average(10.0 ** (curve_db / 10.0), weights=weight)))
 
 
 def smooth_estimate(difference_db: Array, heard: np.ndarray) -> Estimate:

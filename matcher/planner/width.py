@@ -9,8 +9,18 @@ import numpy as np
 from dsp.curves import Point
 from dsp.effects.width import Width
 from dsp.units import db_from_power
-from matcher.planner.gaussian import Array, Estimate, at_belief, believed, kernel, weighed
+from matcher.planner.gaussian import (
+    STRANGERS_DB,
+    Array,
+    Estimate,
+    at_belief,
+    believed,
+    kernel,
+    share_that_nears,
+    weighed,
+)
 from matcher.planner.likeness import Moments
+from matcher.planner.tone import at_equal_loudness
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
 
@@ -18,7 +28,8 @@ NEAR_MONO_DB = -50.0
 """A side this far below the mid is noise, not width."""
 BAND_FLOOR_DB = -70.0
 """Side bands this far below the whole track say nothing and are not raised."""
-LARGEST_DB = 9.0
+LARGEST_DB, LARGEST_ASKED_DB = 9.0, 24.0
+"""The most that is raised of the side by itself, and where more is asked for than is believed."""
 FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
 FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
 FOCUS_SHARE = 0.3
@@ -55,11 +66,11 @@ def side_heard(profile: Balance) -> np.ndarray:
 
 
 def estimate(
-    target: Profile, reference: Reference, moments: Moments, music_db: float, belief: float | None = None
+    target: Profile, reference: Reference, moments: Moments, curve: Estimate, belief: float | None = None
 ) -> WidthEstimate | None:
     """The believed change of the side against the mid per third octave; None without a side in both.
 
-    music_db: how far the pieces themselves differ, as the tone estimate has inferred it.
+    curve: the tone estimate, which the side follows as well, and which says how far the pieces themselves differ.
     """
     if not has_side(target) or not reference.wide:
         return None
@@ -67,7 +78,17 @@ def estimate(
     there = [_width_db(p) for p in reference.wide]
     heard = side_heard(target) & np.all([_mid_heard(p) for p in reference.wide], axis=0)
     versions = [np.mean(there, axis=0) - width, *(each.width_db for each in moments.of(reference.wide))]
-    return estimate_from(versions, heard, music_db, belief)
+    found = estimate_from(versions, heard, curve.music_db, belief)
+    if belief is not None or curve.music_db <= STRANGERS_DB:
+        return found
+    difference = reference.balance_db("side") - target.balance_db("side")
+    moved = at_equal_loudness(curve.mean_db, target)
+    share = share_that_nears(found.side.mean_db[heard], difference[heard], moved[heard])
+    return _with_mean(found.side, found.side.mean_db * share)
+
+
+def _with_mean(side: Estimate, mean_db: Array) -> WidthEstimate:
+    return WidthEstimate(replace(side, mean_db=mean_db), *_gathered_in(mean_db))
 
 
 def _width_db(profile: Balance) -> Array:
@@ -99,9 +120,9 @@ def estimate_from(
         [believed(THIRD_OCTAVES_HZ, d, heard, mastering, music, floor_db=0.3, shapes=shapes) for d in seen]
     )
     believed_db = at_belief(found.mean_db, seen[0], belief)
-    curve = np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), LARGEST_DB)
-    hz, depth_db = _gathered_in(curve)
-    return WidthEstimate(replace(found, mean_db=curve), hz, depth_db)
+    most_db = LARGEST_DB if belief is None or belief <= 0.5 else LARGEST_ASKED_DB
+    curve = np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), most_db)
+    return _with_mean(found, curve)
 
 
 def _gathered_in(curve_db: Array) -> tuple[float, float]:
@@ -125,10 +146,11 @@ def focus_db(focus_below_hz: float, depth_db: float) -> Array:
     return Width(focus_below_hz=focus_below_hz, focus_depth_db=depth_db).response_db(THIRD_OCTAVES_HZ)
 
 
-def points(side_db: Array) -> tuple[Point, ...]:
-    """The curve by octave, or a single point where it is flat within half a dB."""
-    gain = np.interp(np.log2(OCTAVES_HZ[1:]), np.log2(THIRD_OCTAVES_HZ), side_db)
+def points(side_db: Array, exact: bool = False) -> tuple[Point, ...]:
+    """The curve by octave, or by third octave; a single point where it is flat within half a dB."""
+    places = THIRD_OCTAVES_HZ if exact else OCTAVES_HZ[1:]
+    gain = np.interp(np.log2(places), np.log2(THIRD_OCTAVES_HZ), side_db)
     if np.ptp(gain) < 0.5:
         return (Point(frequency_hz=1000.0, gain_db=round(float(gain.mean()), 6)),)
-    pairs = zip(OCTAVES_HZ[1:], gain, strict=True)
+    pairs = zip(places, gain, strict=True)
     return tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs)
