@@ -3,9 +3,9 @@
     python benchmarks/quality.py FOLDER [--protocol recovery|style|features|all] [--count 16] [--seconds 40] [--seed 1]
         [--matchering PYTHON | --install-matchering] [--jobs 2] [--json FILE] [--plot FILE.svg] [--keep FOLDER]
 
-FOLDER holds one folder an album. Every competitor gets the same files: `match`, the rule-based EQ and compressor, the
-untouched input and, where asked for, Matchering in an environment of its own. Only the ratios within a run say
-anything of speed.
+FOLDER holds one folder an album. Every competitor gets the same files: `match` as it is and with `--belief 1`
+(match-all), the rule-based EQ and compressor, the untouched input and, where asked for, Matchering in an environment of
+its own. Only the ratios within a run say anything of speed.
 """
 
 from __future__ import annotations
@@ -157,8 +157,10 @@ def main(
     if not albums(folder):
         raise click.UsageError(f"{folder}: holds no music, nor does a folder in it")
     python = own_matchering() if install_matchering else python
-    who = [engine(), rules(), *([matchering(python)] if python else []), UNTOUCHED]
-    names, console = (list(PROTOCOLS) if protocol == "all" else [protocol]), Console()
+    other = [matchering(python)] if python else []
+    who = [engine("match"), engine("match-all", "--belief", "1"), rules(), *other, UNTOUCHED]
+    names = list(PROTOCOLS) if protocol == "all" else [protocol]
+    console = Console(width=max(Console().width, 110))
     rows: list[dict[str, float | str | int]] = []
     with tempfile.TemporaryDirectory() as scratch:
         for name in names:

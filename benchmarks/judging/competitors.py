@@ -55,11 +55,11 @@ class Competitor:
         return made, seconds
 
 
-def engine() -> Competitor:
+def engine(name: str, *options: str) -> Competitor:
     """Ours, as a person calls it."""
     here = Path(sys.executable).with_name("match")
     start = [str(here)] if here.exists() else [sys.executable, "-m", "matcher.cli"]
-    return Competitor("match", lambda t, r, o: [*start, str(t), str(r), "-o", str(o), "--quiet", "--force"])
+    return Competitor(name, lambda t, r, o: [*start, str(t), str(r), "-o", str(o), "--quiet", "--force", *options])
 
 
 def rules() -> Competitor:

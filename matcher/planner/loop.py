@@ -283,7 +283,8 @@ def _corrected(
     missing = np.where(believed.heard, _correctable(goal.tone_db - made, believed.heard, at.exact), 0.0)
     moved = False
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
-        at.curve_db = np.clip(at.curve_db + missing, -tone.LARGEST_DB, tone.LARGEST_DB)
+        deepest_db = tone.DEEPEST_ASKED_DB if at.exact else -tone.LARGEST_DB
+        at.curve_db = np.clip(at.curve_db + missing, deepest_db, tone.LARGEST_DB)
         at.eq, moved = _eq(at.curve_db, believed, target, at.exact), True
     if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
         return moved
@@ -391,7 +392,7 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool) -> Eq
 
 def _rest(wanted_db: Array, eq: Eq, heard: NDArray[np.bool_]) -> Curve:
     """What the bands leave of the wanted curve."""
-    rest_db = wanted_db - eq.response_db(THIRD_OCTAVES_HZ, "mid")
+    rest_db = np.clip(wanted_db - eq.response_db(THIRD_OCTAVES_HZ, "mid"), DEEPEST_CUT_DB, -DEEPEST_CUT_DB)
     pairs = zip(THIRD_OCTAVES_HZ[heard], rest_db[heard], strict=True)
     return Curve(points=tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs))
 

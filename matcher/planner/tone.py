@@ -27,6 +27,8 @@ LOWEST_HEARD_DB = -60.0
 """Bands further below a track's loudest band say nothing."""
 MOST_BANDS = 8
 LARGEST_DB = 12.0
+DEEPEST_ASKED_DB = -24.0
+"""Where more is asked for than is believed, cuts go further than boosts: they raise no noise."""
 GOOD_ENOUGH_DB = 0.025
 """RMS error at which no further band is added."""
 
@@ -44,7 +46,12 @@ def estimate(target: Profile, reference: Reference, moments: Moments, belief: fl
         share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
         found = replace(found, mean_db=found.mean_db * share)
     believed_db = at_belief(found.mean_db, np.where(heard, difference, 0.0), belief)
-    return replace(found, mean_db=np.clip(believed_db, -LARGEST_DB, LARGEST_DB))
+    return replace(found, mean_db=np.clip(believed_db, deepest_db(belief), LARGEST_DB))
+
+
+def deepest_db(belief: float | None) -> float:
+    """How far a curve may cut."""
+    return -LARGEST_DB if belief is None or belief <= 0.5 else DEEPEST_ASKED_DB
 
 
 def at_equal_loudness(curve_db: Array, target: Profile) -> Array:
