@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench clean
+.PHONY: help demo test test-all lint bench quality clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -26,6 +26,9 @@ lint: $(INSTALLED) ## ruff and mypy
 
 bench: $(INSTALLED) ## what each stage costs, on songs made for it
 	$(BIN)/python benchmarks/stages.py
+
+quality: $(INSTALLED) ## how good the matches are on the albums in MUSIC=folder
+	$(BIN)/python benchmarks/quality.py "$(MUSIC)" --json quality.json --plot quality.svg
 
 clean: ## remove .venv, builds, caches and the demo
 	rm -rf .venv build dist demo .pytest_cache .hypothesis .ruff_cache .mypy_cache

@@ -314,6 +314,25 @@ class TestAims:
         assert all_of_it.gap_after.tone_db < 0.6 * usual.gap_before.tone_db
         assert all_of_it.gap_after.tone_db < 0.7 * usual.gap_after.tone_db
 
+    def test_belief_one_raises_nothing_by_more_than_12_db(self, mix: Audio) -> None:
+        """Against a far brighter and wider reference neither tone nor tone and width together exceed 12 dB."""
+        rng = np.random.default_rng(9)
+        mid, side = rng.normal(0.0, 0.05, (2, 6 * mix.sample_rate_hz))
+        hiss = np.diff(np.stack([mid + side, mid - side]), axis=1)
+        made = plan(mix, Audio(hiss, mix.sample_rate_hz), aims=Aims(belief=1.0))
+        hz = np.geomspace(20.0, 20_000.0, 2000)
+        eq, sides = made.step("eq").settings, made.step("width").settings
+        assert 11.0 < eq.response_db(hz, "mid").max() <= 12.0
+        assert (eq.response_db(hz, "side") + sides.response_db(hz)).max() <= 12.2
+        assert len(eq.bands) <= 8
+        assert eq.curves
+
+    def test_no_curve_where_nothing_more_is_asked_for(self, made: Plan) -> None:
+        """The default is a handful of bands."""
+        eq = made.step("eq").settings
+        assert 1 <= len(eq.bands) <= 8
+        assert not eq.curves
+
     def test_one_dimension_alone(self, mix: Audio, record: Audio) -> None:
         """Width and dynamics left out are not in the plan."""
         made = plan(mix, record, Aims(width=0.0, dynamics=0.0))

@@ -9,7 +9,7 @@ from dsp.effects.eq import Band, band_db
 from dsp.meters.dynamics import figures
 from matcher.planner import tone, width
 from matcher.planner.dynamics import Levels, fit
-from matcher.planner.gaussian import at_belief
+from matcher.planner.gaussian import at_belief, share_that_nears
 from matcher.profile import THIRD_OCTAVES_HZ
 
 EVERYWHERE = np.ones(len(THIRD_OCTAVES_HZ), dtype=bool)
@@ -82,6 +82,32 @@ class TestWidth:
         assert abs(np.log2(found.focus_below_hz / corner_hz)) < 0.34
         assert abs(found.focus_depth_db - 20.0) < 4.0
         assert np.abs((found.side.mean_db - found.focus_db)[THIRD_OCTAVES_HZ > 400.0]).max() < 0.5
+
+
+class TestNearing:
+    """Moves between strangers."""
+
+    def test_a_move_towards_the_reference_is_whole(self) -> None:
+        """Half of every difference."""
+        difference = np.array([4.0, -3.0, 1.0, 6.0])
+        assert share_that_nears(0.5 * difference, difference) == 1.0
+
+    def test_a_move_away_is_none(self) -> None:
+        """The opposite of every difference."""
+        difference = np.array([4.0, -3.0, 1.0, 6.0])
+        assert share_that_nears(-difference, difference) == 0.0
+
+    def test_a_move_too_far_is_shortened(self) -> None:
+        """Three times the difference: at most two thirds of it, twice the difference, are left."""
+        difference = np.array([1.0, -1.0, 2.0])
+        share = share_that_nears(3.0 * difference, difference)
+        assert 0.5 < share <= 2.0 / 3.0
+
+    def test_what_the_tone_does_to_the_side_counts(self) -> None:
+        """A side that the tone has already taken past the reference gets no more of it."""
+        difference = np.full(4, 2.0)
+        assert share_that_nears(np.full(4, 2.0), difference) == 1.0
+        assert share_that_nears(np.full(4, 2.0), difference, np.full(4, 3.0)) < 0.6
 
 
 class TestDynamics:
