@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 import dsp.effects
+import dsp.restoration
 from dsp.audio import Audio, Samples
 from dsp.effect import Processor, Settings, with_value
 from dsp.errors import SettingsError
@@ -23,8 +24,9 @@ BLOCK_SAMPLES = 65_536
 @functools.cache
 def effects() -> dict[str, type[Settings]]:
     """Name to settings of every effect there is a file for."""
-    for module in pkgutil.iter_modules(dsp.effects.__path__, "dsp.effects."):
-        importlib.import_module(module.name)
+    for package in (dsp.effects, dsp.restoration):
+        for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+            importlib.import_module(module.name)
     found = {str(cls.__struct_config__.tag): cls for cls in Settings.__subclasses__()}
     return dict(sorted(found.items()))
 
