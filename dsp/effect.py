@@ -63,8 +63,8 @@ def with_value(message: str, data: Any) -> str:
 class Settings(Bounded, frozen=True, kw_only=True, tag_field="effect", tag=str.lower):
     """What an effect is asked to do; its defaults change nothing.
 
-    Subclass it in a file of `dsp/effects` or `dsp/restoration`: that alone makes the effect known to chains, plans and tests. The
-    JSON name of the effect is the class's name in lower case. Bounds stand in the annotations.
+    Subclass it in a file of `dsp/effects` or `dsp/restoration`: that alone makes the effect known to chains, plans
+    and tests. The JSON name of the effect is the class's name in lower case. Bounds stand in the annotations.
     """
 
     title: ClassVar[str] = ""
