@@ -30,7 +30,7 @@ LAYERS = {
     "dsp.meters.*": "dsp.audio dsp.segments dsp.kernels dsp.meters.*",
     "dsp.restoration": "",
     "dsp.restoration.*": "dsp.restoration.* dsp.fir dsp.kernels",
-    "dsp.chain": "dsp.effects dsp.effects.* dsp.meters.* dsp.restoration.*",
+    "dsp.chain": "dsp.effects dsp.effects.* dsp.meters.* dsp.restoration dsp.restoration.*",
     "matcher": "matcher.albums matcher.learning",  # the lazy door
     "matcher.version": "",
     "matcher.demo": "dsp.units dsp.audio",
