@@ -10,12 +10,13 @@ import msgspec
 
 from dsp.audio import Audio
 from dsp.effects.gain import Gain
+from matcher import masters
 from matcher.aims import Aims
 from matcher.analysis import Source, analyze, check_fit, opened
 from matcher.blending import Blend, Sources, as_blend, measured
 from matcher.distance import gap
-from matcher.io import check_output, default_output, output_format
-from matcher.planner.loop import make_plan
+from matcher.io import check_output, content_hash, default_output, output_format
+from matcher.planner.loop import make_plan, track
 from matcher.plans import Plan
 from matcher.profile import Profile
 from matcher.reference import DIMENSIONS, Reference
@@ -46,7 +47,8 @@ def plan(
     goal = reference if isinstance(reference, Reference) else as_blend(reference)
     _open_once(target, goal)
     before, there = _measured(target, goal, use_cache, stages)
-    return _planned(target, before, there, aims or Aims(), _warnings(target, before, goal, there), stages)
+    warnings = _warnings(target, before, goal, there)
+    return _planned(target, before, there, aims or Aims(), warnings, stages, use_cache)
 
 
 def match(
@@ -79,7 +81,7 @@ def match(
         _refuse_early(target, asked, Path(output), force, bit_depth)
     _open_once(target, asked)
     before, goal = _measured(target, asked, use_cache, stages)
-    made = _planned(target, before, goal, aims, _warnings(target, before, asked, goal), stages)
+    made = _planned(target, before, goal, aims, _warnings(target, before, asked, goal), stages, use_cache)
 
     def rendered(plan: Plan, last: bool) -> Rendered:
         return render(
@@ -102,6 +104,8 @@ def match(
         if closer is None:
             break
         made = closer
+    if use_cache and made.chain.active():
+        masters.remember(result.profile.content_hash if output is None else content_hash(output), made)
     return Report(
         plan=made,
         before=before,
@@ -148,16 +152,29 @@ def _measured(
 
 
 def _planned(
-    target: Source, before: Profile, goal: Reference, aims: Aims, warnings: tuple[str, ...], stages: Stages | None
+    target: Source,
+    before: Profile,
+    goal: Reference,
+    aims: Aims,
+    warnings: tuple[str, ...],
+    stages: Stages | None,
+    known: bool,
 ) -> Plan:
+    """known: whether a master that was made here is to be known again."""
+    references = tuple(msgspec.structs.replace(track(p), serves=_serves(goal, p)) for p in goal.tracks)
+    wanted = Plan(target=track(before), references=references, aims=aims, warnings=warnings)
+    done = masters.finished(wanted) if known else None
+    if done is not None:
+        return done
     with opened(target) as audio:
         made = make_plan(audio, before, goal, aims, None if stages is None else lambda done: stages("plan", done))
-    served = [goal.serves(profile) for profile in goal.tracks]
-    references = tuple(
-        track if serves == DIMENSIONS else msgspec.structs.replace(track, serves=serves)
-        for track, serves in zip(made.references, served, strict=True)
-    )
     return msgspec.structs.replace(made, references=references, warnings=warnings)
+
+
+def _serves(goal: Reference, profile: Profile) -> tuple[str, ...]:
+    """What a reference is for, where that is not everything."""
+    serves = goal.serves(profile)
+    return () if serves == DIMENSIONS else serves
 
 
 def _corrected(made: Plan, result: Rendered) -> Plan | None:
@@ -185,8 +202,8 @@ def _warnings(target: Source, before: Profile, asked: Blend | Reference, goal: R
             with opened(source) as audio:
                 found += audio.warnings
     found += condition(before)
-    for track in goal.tracks:
-        found += suitability(before, track, goal.serves(track))
+    for profile in goal.tracks:
+        found += suitability(before, profile, goal.serves(profile))
     for source in asked.idle if isinstance(asked, Blend) else ():
         with opened(source) as audio:
             found.append(f"{audio.name}: serves nothing, as tone, dynamics and loudness have tracks of their own")

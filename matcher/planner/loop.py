@@ -173,8 +173,8 @@ def make_plan(
     goal = _goal(target, reference, aims, at, beliefs)
     found = _search(bench, at, target, aims, goal, beliefs, progress or (lambda done: None))
     return Plan(
-        target=_track(target),
-        references=tuple(_track(p) for p in reference.tracks),
+        target=track(target),
+        references=tuple(track(p) for p in reference.tracks),
         aims=aims,
         goal_lufs=None if found.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
         steps=_steps(target, reference, aims, goal, found, beliefs),
@@ -365,7 +365,8 @@ def _steps(
     return tuple(steps)
 
 
-def _track(profile: Profile) -> Track:
+def track(profile: Profile) -> Track:
+    """What a plan says of a track."""
     return Track(
         name=profile.name,
         content_hash=profile.content_hash,
