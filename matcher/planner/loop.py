@@ -212,6 +212,7 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
     # How far the peak is to stand above the loudness says where the limiter's ceiling lies, below the one allowed.
     peak_dbtp = loudness + judged.target_db[4] + dense[4]
+    denser = bool(dense[4] < max(0.0, float(judged.own_db[4])))
     there_dbtp = max(p.true_peak_dbtp for p in reference.dynamics)
     lowest = min(aims.ceiling_dbtp, max(there_dbtp, aims.ceiling_dbtp - LOWEST_CEILING_DB))
     return Goal(
@@ -221,7 +222,7 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
         focus_depth_db=at.width.focus_depth_db,
         density_db=dense,
         loudness_lufs=loudness,
-        ceiling_dbtp=float(np.clip(peak_dbtp, lowest, aims.ceiling_dbtp)) if dense[4] < 0.0 else aims.ceiling_dbtp,
+        ceiling_dbtp=float(np.clip(peak_dbtp, lowest, aims.ceiling_dbtp)) if denser else aims.ceiling_dbtp,
     )
 
 
