@@ -2,8 +2,9 @@
 
 `ClipDetector` looks for plateaus at a channel's own highest and lowest value, at whatever level; `Declip` fills in
 what lies beyond the levels it is given: samples within them stay as they are, bit for bit, and no sample comes nearer
-to zero than it was. The repaired sound reaches higher than the damaged one. Samples are floating point, so nothing clips again
-on the way: what follows in the chain (level, limiter) takes it down, or `headroom_db` does where Declip stands alone.
+to zero than it was. The repaired sound reaches higher than the damaged one. Samples are floating point, so nothing
+clips again on the way: what follows in the chain (level, limiter) takes it down, or `headroom_db` does where Declip
+stands alone.
 """
 
 from __future__ import annotations
