@@ -6,6 +6,7 @@ state in float64, and check nothing: callers do.
 
 from dsp.kernels._kernels import BandLevels as BandLevels
 from dsp.kernels._kernels import Biquads as Biquads
+from dsp.kernels._kernels import ClipLevels as ClipLevels
 from dsp.kernels._kernels import Compressor as Compressor
 from dsp.kernels._kernels import FlatTops as FlatTops
 from dsp.kernels._kernels import Limiter as Limiter
@@ -16,3 +17,4 @@ from dsp.kernels._kernels import interleave_float as interleave_float
 from dsp.kernels._kernels import interleave_pcm as interleave_pcm
 from dsp.kernels._kernels import level_gains as level_gains
 from dsp.kernels._kernels import quantise as quantise
+from dsp.kernels._kernels import social_step as social_step
