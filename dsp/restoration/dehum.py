@@ -194,6 +194,7 @@ _CENTRE = 0.016  # how far its mean may lie from it: the nearest notes are 2 % a
 _STEP_HZ = 0.02
 _MOST_STEPS = 3  # of the path in a second: 0.06 Hz
 _BEND_HZ = 0.01  # what a second difference of the track is expected to be
+_MOST_NATS = 3.0  # what one bin may say: many lines that are always there count, not one that is loud
 _CHUNK = 64  # frames a best path is searched over at once
 _BASE = 40  # baseband samples in a hop; other lines of the comb fall on the nulls of their mean, or far from the line
 _RING = np.array([-6, -5, -4, -3, 3, 4, 5, 6])  # half-Hz bins beside a line that tell what else is there
@@ -307,7 +308,7 @@ def _whitened(chunk: Reals, hop: int, frames: int) -> Reals:
         - (running[..., far + near : -far + near - 1] - running[..., far - near + 1 : -far - near])
     ) / (2 * (far - near + 1))
     # exp(gamma): the geometric mean of noise power lies that far below its mean.
-    excess = np.exp(np.minimum(log - ring, 5.0)) * np.float32(0.5 * 0.5615)
+    excess = np.exp(np.minimum(log - ring, _MOST_NATS)) * np.float32(0.5 * 0.5615)
     excess[..., :far] = 0.0
     return (np.log1p(excess) - 0.36).mean(axis=0)
 
@@ -321,19 +322,19 @@ class Comb:
         steps = round(_REACH * mains_hz / _STEP_HZ)
         self.states_hz = mains_hz + _STEP_HZ * np.arange(-steps, steps + 1)
         self._bins = np.round(np.outer(self.states_hz, self.orders) * (4.0 * hop / rate)).astype(int)
+        self._far = 4.0 * np.maximum(0.0, np.abs(self.states_hz / mains_hz - 1.0) / 0.012 - 1.0)
         self._times: list[float] = []
         self._track: list[float] = []
         self._frames: list[tuple[int, Complexes, Reals]] = []  # first frame, lines, noise of each chunk with a comb
-        self.scores: list[float] = []
 
     def take(self, chunk: Reals, spectra: Reals, first_frame: int) -> None:
         """One more chunk: (channels, (frames + 1) * hop) samples from frame `first_frame` on."""
-        score = spectra[:, self._bins].sum(axis=2)
-        path, mean = best_path(score)
-        self.scores.append(mean)
-        if mean < PATH_SCORE:
+        standing = spectra[:, self._bins]
+        path, mean = best_path(standing.sum(axis=2) - self._far)
+        steady = np.median(standing[np.arange(len(path)), path], axis=0)
+        if mean < PATH_SCORE or (np.sort(steady)[-2:] < STEADY_SCORE).any():
             return
-        times = (first_frame + np.arange(len(score)) + 1.0) * self.hop / self.rate
+        times = (first_frame + np.arange(len(path)) + 1.0) * self.hop / self.rate
         lines, noise, track = self._follow(chunk, times, self.states_hz[path])
         self._times += times.tolist()
         self._track += track.tolist()
@@ -420,6 +421,8 @@ class Comb:
 
 PATH_SCORE = 2.5
 """Mean nats a frame of the best path from which on a chunk is looked at closely."""
+STEADY_SCORE = 0.7
+"""Nats in the median frame that at least two lines must have besides."""
 
 
 def best_path(score: Reals) -> tuple[NDArray[np.int64], float]:
@@ -523,7 +526,7 @@ class Passage:
         # Half-overlapping Hann frames: two of them know what 4/3 apart would. Student's t with heavy tails.
         surprise = (4.0 / 3.0) * 2.0 * np.log1p(miss / (4.0 * self.noise)).sum()
         freedom = 2.0 * len(knots) * model.shape[0] * model.shape[1]
-        return surprise + freedom * np.log(len(self.times)), knots, amplitude, variance, model
+        return surprise + 2.0 * freedom * np.log(len(self.times)), knots, amplitude, variance, model
 
     def power(self) -> Reals:
         """Mean power of each line, (orders, channels), without what its own uncertainty adds."""
@@ -545,6 +548,15 @@ class Passage:
         good = ((miss < 0.25 * size + 4.0 * self.noise) & visible).sum(axis=2)
         weight = np.sqrt(self.power()) * kept
         return float((weight * good / np.maximum(visible.sum(axis=2), 1)).sum() / max(weight.sum(), 1e-20))
+
+    def spread_db(self, kept: NDArray[np.bool_]) -> float:
+        """How far the level in the median clear frame is from the model's, over lines by their power."""
+        clear = (np.abs(self.model) ** 2 > 25.0 * self.noise) & kept[..., None]
+        if not clear.any():
+            return 0.0
+        off = np.abs(db_from_gain(np.abs(self.lines) / np.maximum(np.abs(self.model), 1e-12)))
+        lines = [(off[line][clear[line]], self.power()[line]) for line in np.ndindex(kept.shape) if clear[line].any()]
+        return float(np.average([np.median(o) for o, _ in lines], weights=[np.sqrt(p) for _, p in lines]))
 
     def points(self, order: int, channel: int, turn: complex, *, fades_s: float | None) -> list[LinePoint]:
         """The amplitude of one line, turned, as points, shrunk by what it may be wrong; fading at both ends if told."""
