@@ -1,0 +1,73 @@
+// Every n-th sample of a low-passed stream: one FIR, worked out only where its output is kept.
+#include "kernels.hpp"
+
+#include <algorithm>
+
+namespace {
+
+constexpr size_t LANES = 16;  // sums side by side, so that they vectorise without reordering by the compiler
+
+template <class T> inline double dot(const T *x, const T *taps, size_t count) {
+    T sums[LANES] = {};
+    for (size_t n = 0; n < count; n += LANES)
+        for (size_t lane = 0; lane < LANES; ++lane) sums[lane] += x[n + lane] * taps[n + lane];
+    double total = 0.0;
+    for (size_t lane = 0; lane < LANES; ++lane) total += sums[lane];
+    return total;
+}
+
+VECTOR_CLONES void every_f(const float *x, const float *taps, size_t count, size_t factor, double *out, size_t kept) {
+    for (size_t n = 0; n < kept; ++n) out[n] = dot(x + n * factor, taps, count);
+}
+VECTOR_CLONES void every_d(const double *x, const double *taps, size_t count, size_t factor, double *out, size_t kept) {
+    for (size_t n = 0; n < kept; ++n) out[n] = dot(x + n * factor, taps, count);
+}
+
+// Taps (symmetric, so their order does not matter) padded to whole vectors by the caller.
+struct Decimator {
+    std::vector<double> taps_d;
+    std::vector<float> taps_f;
+    size_t factor;
+    std::vector<std::vector<double>> held_d;  // per channel: what later outputs still need
+    std::vector<std::vector<float>> held_f;
+
+    Decimator(Row<double> taps, size_t every, int channels)
+        : taps_d(taps.data(), taps.data() + taps.shape(0)), taps_f(taps_d.begin(), taps_d.end()), factor(every),
+          held_d(channels), held_f(channels) {
+        // The first output is centred on the first sample: half a filter of silence comes before it.
+        for (auto &held : held_d) held.assign(taps_d.size() / 2, 0.0);
+        for (auto &held : held_f) held.assign(taps_d.size() / 2, 0.0f);
+    }
+
+    size_t ready(size_t samples, bool single) const {
+        const size_t have = (single ? held_f[0].size() : held_d[0].size()) + samples;
+        return have < taps_d.size() ? 0 : (have - taps_d.size()) / factor + 1;
+    }
+
+    template <class T> void process(Planar<T> in, PlanarOut<double> out) {
+        constexpr bool single = sizeof(T) == sizeof(float);
+        const size_t samples = in.shape(1), kept = out.shape(1);
+        nb::gil_scoped_release release;
+        for (size_t c = 0; c < in.shape(0); ++c) {
+            std::vector<T> *held;
+            if constexpr (single) held = &held_f[c]; else held = &held_d[c];
+            held->insert(held->end(), in.data() + c * samples, in.data() + (c + 1) * samples);
+            if constexpr (single)
+                every_f(held->data(), taps_f.data(), taps_f.size(), factor, out.data() + c * kept, kept);
+            else
+                every_d(held->data(), taps_d.data(), taps_d.size(), factor, out.data() + c * kept, kept);
+            held->erase(held->begin(), held->begin() + kept * factor);
+        }
+    }
+};
+
+static Register here([](nb::module_ &m) {
+    nb::class_<Decimator>(m, "Decimator")
+        .def(nb::init<Row<double>, size_t, int>(), nb::arg("taps"), nb::arg("factor"), nb::arg("channels"))
+        .def("ready", &Decimator::ready, nb::arg("samples"), nb::arg("single"),
+             "How many outputs a block of so many samples, of single precision or not, will give.")
+        .def("process", &Decimator::process<float>)
+        .def("process", &Decimator::process<double>);
+});
+
+}  // namespace

@@ -1,0 +1,332 @@
+"""Broadband noise that never changes: hiss and rumble measured where nothing else plays, and turned down everywhere.
+
+The gain of each time-frequency cell is that of the optimally modified log-spectral amplitude (Ephraim & Malah 1985;
+Cohen & Berdugo 2001) with the decision-directed estimate of the SNR, whose memory keeps lone cells from chirping, and
+a lower bound, so that the noise grows quieter but never odd. The noise itself is a curve in the settings, not an
+estimate made while it runs: what is not in the curve is not touched.
+
+Detection believes in a floor only where it is flat: a level that many moments share, that none goes below, in every
+part of the file where the music leaves room, and that has no tone in it.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+import numpy as np
+import scipy.fft
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from dsp.audio import Samples, check_rate
+from dsp.effect import Bounded, Processor, Settings, empty_like
+from dsp.errors import AudioError, SettingsError
+from dsp.kernels import NoiseGains
+from dsp.units import db_from_power, power_from_db
+
+Reals = NDArray[np.float64]
+
+FRAME_S = 0.046
+_MEMORY = 0.97  # of the decision-directed estimate, at a quarter frame's hop
+_SMOOTHING = 0.8  # of the SNR that tells presence, a hop
+_OVER = 1.0  # noise is taken for this much more power than measured
+_REACH_HZ = 320.0  # half the width of the window that tells whether anything plays around a bin
+
+
+class NoisePoint(Bounded, frozen=True, kw_only=True):
+    """Noise at one frequency: its power in 1 Hz there re full scale (a full-scale square is 0 dBFS)."""
+
+    frequency_hz: Annotated[float, Meta(ge=5.0, le=192_000.0)]
+    level_dbfs_hz: Annotated[float, Meta(ge=-220.0, le=0.0)]
+
+
+class Denoise(Settings, frozen=True, kw_only=True):
+    """Turns stationary noise of a known spectrum down."""
+
+    title: ClassVar[str] = "noise reduction"
+
+    profile: tuple[NoisePoint, ...] = ()
+    """Power density of the noise, straight over log frequency in dB; beyond the ends nothing is taken away."""
+    reduction_db: Annotated[float, Meta(ge=0.0, le=40.0)] = 0.0
+    """How far noise is turned down at most."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for before, after in itertools.pairwise(self.profile):
+            if after.frequency_hz <= before.frequency_hz:
+                raise SettingsError(
+                    f"denoise.profile: {after.frequency_hz:g} Hz after {before.frequency_hz:g} Hz,"
+                    " points must rise in frequency"
+                )
+
+    def is_neutral(self) -> bool:
+        return len(self.profile) < 2 or self.reduction_db == 0.0
+
+    def scaled(self, amount: float) -> Denoise:
+        return Denoise(profile=self.profile, reduction_db=self.reduction_db * amount)
+
+    def density(self, frequency_hz: Reals) -> Reals:
+        """Power in 1 Hz at each frequency, 0 beyond the profile's ends."""
+        at = np.log2([p.frequency_hz for p in self.profile])
+        level = np.interp(np.log2(np.maximum(frequency_hz, 1e-3)), at, [p.level_dbfs_hz for p in self.profile])
+        inside = (frequency_hz >= self.profile[0].frequency_hz) & (frequency_hz <= self.profile[-1].frequency_hz)
+        return np.where(inside, power_from_db(level), 0.0)
+
+    def processor(self, sample_rate_hz: int, channels: int) -> Processor:
+        return DenoiseProcessor(self, sample_rate_hz, channels)
+
+
+class DenoiseProcessor(Processor):
+    """Overlapping frames at fixed positions of the stream; each sample waits for the frames that hold it."""
+
+    def __init__(self, settings: Denoise, sample_rate_hz: int, channels: int) -> None:
+        self.size = 4 * round(FRAME_S * sample_rate_hz / 4.0)
+        self.hop = self.size // 4
+        # Periodic Hann in and out: four overlapping squares of it sum to 3/2.
+        self.window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)
+        self.scale = 1.0 / 1.5
+        hz = scipy.fft.rfftfreq(self.size, 1.0 / sample_rate_hz)
+        self.floor = float(power_from_db(-settings.reduction_db / 2.0))
+        density = settings.density(hz) if len(settings.profile) > 1 else np.zeros(len(hz))
+        # One bin's mean power: one-sided density, half of it in each of the mirrored bins.
+        self.noise = 0.5 * density * sample_rate_hz * np.sum(self.window**2)
+        self.bare = self.noise <= 0.0
+        self.noise[self.bare] = 1e-30
+        reach = max(2, round(_REACH_HZ * self.size / sample_rate_hz))
+        self.reach = reach
+        self.gains = NoiseGains(len(hz), channels, _MEMORY)
+        self.channels = channels
+        self.pending: Reals = np.zeros((channels, self.size - self.hop))
+        self.sums: Reals = np.zeros((channels, self.size))
+        self.skip = self.size - self.hop  # the first frames begin before the stream
+        self.taken = self.given = 0
+        self.kind: np.dtype[np.floating] | None = None
+
+    def process(self, block: Samples) -> Samples:
+        self.kind = self.kind or block.dtype
+        self.taken += block.shape[1]
+        self.pending = np.concatenate([self.pending, block], axis=1)
+        return self._run().astype(block.dtype)
+
+    def finish(self) -> Samples | None:
+        if self.kind is None:
+            return None
+        owed = self.taken - self.given
+        if not owed:
+            return empty_like(self.pending).astype(self.kind)
+        self.pending = np.concatenate([self.pending, np.zeros((self.channels, owed + 2 * self.size))], axis=1)
+        return self._run()[:, :owed].astype(self.kind)
+
+    def _run(self) -> Reals:
+        parts = []
+        start = 0
+        while self.pending.shape[1] - start >= self.size:
+            frame = self.pending[:, start : start + self.size]
+            start += self.hop
+            self.sums += self._cleaned(frame)
+            parts.append(self.sums[:, : self.hop].copy())
+            self.sums = np.concatenate([self.sums[:, self.hop :], np.zeros((self.channels, self.hop))], axis=1)
+        self.pending = self.pending[:, start:].copy()
+        ready = np.concatenate(parts, axis=1) if parts else np.zeros((self.channels, 0))
+        skipped = min(self.skip, ready.shape[1])
+        self.skip -= skipped
+        self.given += ready.shape[1] - skipped
+        return ready[:, skipped:]
+
+    def _cleaned(self, frame: Reals) -> Reals:
+        spectrum = scipy.fft.rfft(frame * self.window, axis=-1)
+        power = spectrum.real**2 + spectrum.imag**2
+        gains = np.empty_like(power)
+        self.gains.process(power, self.noise, self.floor, _OVER, self.reach, _SMOOTHING, gains)
+        gains[:, self.bare] = 1.0
+        return scipy.fft.irfft(spectrum * gains, self.size, axis=-1) * (self.window * self.scale)
+
+
+# Detection.
+
+_EVERY_S = 0.1  # between the frames looked at
+_BANDS_OCT = 0.25
+_LOWEST_HZ = 20.0
+_SECTION_S = 10.0
+_STEP_DB = 0.25  # of the histograms
+_DEEPEST_DB, _LEVELS = -220.0, 900
+_SILENT_DBFS = -100.0
+
+
+@dataclass(frozen=True)
+class Noise:
+    """What was found: a steady floor, its level re full scale and below the music, and how sure each band of it is.
+
+    share: of the moments in which the floor lies bare, in the bands that tell it; profile: empty where there is none.
+    """
+
+    level_dbfs: float
+    snr_db: float
+    share: float
+    profile: tuple[NoisePoint, ...]
+
+    def settings(self, reduction_db: float = 12.0) -> Denoise | None:
+        """The repair, or None where there is no steady noise."""
+        return Denoise(profile=self.profile, reduction_db=reduction_db) if self.profile else None
+
+
+class NoiseDetector:
+    """Steady noise in one stream, the same whatever the blocks; `strong` believes weaker signs.
+
+    span_s: start and end of a stretch that holds nothing but the noise; it is then believed as it is.
+    Memory grows by some 2 kB for every ten seconds. Raises AudioError on less than one channel, or a rate or span
+    that cannot be.
+    """
+
+    def __init__(
+        self, sample_rate_hz: int, channels: int, *, strong: bool = False, span_s: tuple[float, float] | None = None
+    ) -> None:
+        check_rate(sample_rate_hz)
+        if channels < 1:
+            raise AudioError(f"channels: {channels} is less than 1")
+        if span_s is not None and not 0.0 <= span_s[0] < span_s[1]:
+            raise AudioError(f"span_s: {span_s} is not a start before an end")
+        self.rate, self.channels, self.strong, self.span_s = sample_rate_hz, channels, strong, span_s
+        self.size = 2 * round(FRAME_S * sample_rate_hz / 2.0)
+        self.every = max(self.size, round(_EVERY_S * sample_rate_hz))
+        self.window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)).astype(np.float32)
+        edges = np.arange(np.log2(_LOWEST_HZ), np.log2(0.5 * sample_rate_hz) + 1e-9, _BANDS_OCT)
+        width = sample_rate_hz / self.size
+        starts = np.unique(np.round(2.0**edges / width).astype(int))
+        self.starts = starts[(starts >= 1) & (starts < self.size // 2)]
+        self.counts = np.diff(np.append(self.starts, self.size // 2))
+        self.centres_hz = (self.starts + 0.5 * (self.counts - 1)) * width
+        self.position = 0
+        self._pending: Samples | None = None
+        self._origin = 0
+        self._levels: list[NDArray[np.uint16]] = []  # (frames, bands) a section, quarter dB above the deepest
+        self._section: list[Reals] = []
+        self._section_frames = max(1, round(_SECTION_S * sample_rate_hz / self.every))
+        self._sections: list[tuple[NDArray[np.float64], float]] = []
+
+    def update(self, block: Samples) -> None:
+        """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
+        pending = block if self._pending is None else np.concatenate([self._pending, block], axis=1)
+        frames = 1 + (pending.shape[1] - self.size) // self.every if pending.shape[1] >= self.size else 0
+        for first in range(0, frames, 32):  # what fits the cache
+            count = min(32, frames - first)
+            windows = np.lib.stride_tricks.sliding_window_view(pending, self.size, axis=1)
+            self._take(windows[:, first * self.every : (first + count - 1) * self.every + 1 : self.every])
+        used = min(frames * self.every, pending.shape[1])
+        # Between two frames there are samples that nobody looks at.
+        self._pending = pending[:, used:].copy()
+
+    def _take(self, windows: Samples) -> None:
+        spectra = scipy.fft.rfft(windows.astype(np.float32, copy=False) * self.window, axis=-1)
+        power = (spectra.real**2 + spectra.imag**2).mean(axis=0)
+        bands = np.add.reduceat(power[:, : self.size // 2], self.starts, axis=1) / self.counts
+        density = bands * (2.0 / (self.rate * float(np.sum(self.window.astype(np.float64) ** 2))))
+        level = db_from_power(density)
+        self._levels.append(np.clip(np.round((level - _DEEPEST_DB) / _STEP_DB), 0, _LEVELS - 1).astype(np.uint16))
+
+    def result(self) -> Noise:
+        """The noise of all that came."""
+        if not self._levels:
+            return Noise(-200.0, 0.0, 0.0, ())
+        levels = np.concatenate(self._levels) * _STEP_DB + _DEEPEST_DB
+        if self.span_s is not None:
+            first, last = (int(np.ceil(s * self.rate / self.every)) for s in self.span_s)
+            inside = levels[first : max(last, first + 1)]
+            if not len(inside):
+                raise AudioError(f"span_s: {self.span_s} lies beyond the end")
+            floor = db_from_power(power_from_db(inside).mean(axis=0))
+            return self._noise(levels, floor, np.ones(len(floor), dtype=bool), 1.0)
+        floor, sure, share = steady_floor(levels, self.counts, self._section_frames, strong=self.strong)
+        if not self._is_noise(floor, sure, share):
+            return Noise(float(-200.0), 0.0, float(share), ())
+        return self._noise(levels, floor, sure, share)
+
+    def _is_noise(self, floor: Reals, sure: NDArray[np.bool_], share: float) -> bool:
+        """Whether most of the treble, where hiss is heard and music leaves room, has a floor."""
+        treble = (self.centres_hz > 2_000.0) & (self.centres_hz < 14_000.0)
+        if not treble.any():
+            return False
+        heard = floor[treble & sure]
+        enough = sure[treble].mean() >= (0.5 if self.strong else 0.8)
+        return bool(enough and db_from_power(power_from_db(heard).mean()) > (-125.0 if self.strong else -120.0))
+
+    def _noise(self, levels: Reals, floor: Reals, sure: NDArray[np.bool_], share: float) -> Noise:
+        bands = np.flatnonzero(sure)
+        width = self.counts * (self.rate / self.size)
+        power = float((power_from_db(floor) * width)[sure].sum())
+        whole = float((power_from_db(levels) * width).sum(axis=1).mean())
+        points = tuple(
+            NoisePoint(
+                frequency_hz=float(max(self.centres_hz[b], 5.0)), level_dbfs_hz=float(np.clip(floor[b], -220.0, 0.0))
+            )
+            for b in bands
+        )
+        level = float(db_from_power(power))
+        return Noise(level, float(db_from_power(whole)) - level, share, points if len(points) > 1 else ())
+
+
+def steady_floor(
+    levels: Reals, counts: NDArray[np.int64], section_frames: int, *, strong: bool = False
+) -> tuple[Reals, NDArray[np.bool_], float]:
+    """Floor of each band (bands,), whether it is a steady noise's, and the share of moments that show it.
+
+    levels: (frames, bands) power densities in dB, means of `counts` bins. A noise's levels spread by what chance
+    makes of a mean of so many bins, around one level; the lowest moments of a band tell whether they do.
+    """
+    loud = levels.max(axis=1) > _SILENT_DBFS - 60.0  # digital silence has no floor
+    levels = levels[loud]
+    bands = levels.shape[1]
+    if len(levels) < 2 * section_frames:
+        return np.zeros(bands), np.zeros(bands, dtype=bool), 0.0
+    # Hann frames: neighbouring bins know of each other, two thirds of them count.
+    spread = 4.34 / np.sqrt(np.maximum(counts * 0.67, 1.0))
+    lowest = np.quantile(levels, 0.002, axis=0)
+    # The floor's level is the densest one near the bottom.
+    floor, share = np.zeros(bands), np.zeros(bands)
+    for b in range(bands):
+        column = levels[:, b]
+        tries = lowest[b] + np.arange(0.0, 5.0 * spread[b] + 1.0, _STEP_DB)
+        inside = np.array([(np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB).mean() for at in tries])
+        best = int(inside.argmax())
+        near = column[np.abs(column - tries[best]) <= 2.0 * spread[b] + _STEP_DB]
+        floor[b] = db_from_power(power_from_db(near).mean())
+        share[b] = inside[best]
+    reach = 2.0 * spread + 2.0 * _STEP_DB
+    sections = np.array_split(levels, max(1, len(levels) // section_frames))
+    # Nowhere below: a section whose quiet moments lie under the floor contradicts it.
+    under = np.array([(np.quantile(part, 0.05, axis=0) < floor - reach - 1.0) for part in sections]).mean(axis=0)
+    # In many places: the floor must be seen in several sections, not in the tail alone.
+    seen = np.array([(np.abs(part - floor) <= reach).mean(axis=0) > 0.02 for part in sections])
+    where = seen[: max(1, len(seen) - 1)].mean(axis=0)
+    # Sharp: many more moments at the floor than just above it would be there by the music's own slope.
+    above = np.array([(np.abs(levels[:, b] - floor[b] - 2.0 * reach[b]) <= reach[b]).mean() for b in range(bands)])
+    sharp = share > (1.0 if strong else 1.5) * above
+    sure = (
+        sharp
+        & (under <= (0.2 if strong else 0.05))
+        & (share >= (0.01 if strong else 0.03))
+        & (where >= (0.1 if strong else 0.3))
+    )
+    return floor, sure, float(np.median(share[sure])) if sure.any() else 0.0
+
+
+EXAMPLES = (
+    Denoise(
+        profile=(
+            NoisePoint(frequency_hz=30.0, level_dbfs_hz=-60.0),
+            NoisePoint(frequency_hz=20_000.0, level_dbfs_hz=-65.0),
+        ),
+        reduction_db=12.0,
+    ),
+    Denoise(
+        profile=(
+            NoisePoint(frequency_hz=200.0, level_dbfs_hz=-55.0),
+            NoisePoint(frequency_hz=5_000.0, level_dbfs_hz=-70.0),
+        ),
+        reduction_db=20.0,
+    ),
+)
