@@ -21,6 +21,11 @@ def folder() -> Path:
     return Path(os.environ.get("MATCH_CACHE_DIR") or platformdirs.user_cache_dir("match")) / "profiles"
 
 
+def kept(kind: str, name: str) -> Path:
+    """Where something else than a profile is kept."""
+    return folder().parent / kind / name
+
+
 def _path(content_hash: str) -> Path:
     return folder() / f"{content_hash}-{PROFILE_VERSION}.npz"
 

@@ -42,7 +42,7 @@ def finished(wanted: Plan) -> Plan | None:
 
 
 def _path(content_hash: str) -> Path:
-    return cache.folder().parent / "masters" / f"{content_hash}.json"
+    return cache.kept("masters", f"{content_hash}.json")
 
 
 def _sources(plan: Plan) -> list[tuple[str, tuple[str, ...]]]:

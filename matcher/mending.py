@@ -92,8 +92,9 @@ def check_residual(path: Path, mended: AudioSource, *, force: bool) -> None:
     check_output(path, inputs=inputs, force=force, needed_bytes=mended.length_samples * mended.channels * 4)
 
 
-def write_residual(path: Path, mended: Mended) -> None:
-    """What the repairs took out, original minus mended, as 32-bit float WAV."""
+def write_residual(path: Path, sound: AudioSource) -> None:
+    """What the repairs took out, original minus mended, as 32-bit float WAV; silence where there were none."""
+    mended = sound if isinstance(sound, Mended) else Mended.of(sound, Chain())
     kind: dict[str, Any] = {"container": "WAV", "bit_depth": 32, "is_float": True}
     length = mended.length_samples
     with AudioWriter(path, mended.sample_rate_hz, mended.channels, length_samples=length, **kind) as writer:

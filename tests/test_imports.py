@@ -54,14 +54,17 @@ LAYERS = {
     "matcher.priors": "dsp.effect",
     "matcher.music": "matcher.analysis",
     "matcher.verifying": "matcher.profile",
+    "matcher.damage": "matcher.analysis",
     "matcher.masters": "matcher.plans matcher.cache",
-    "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters",
+    "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters"
+    " matcher.damage",
+    "matcher.restoring": "matcher.damage matcher.rendering matcher.planner",
     "matcher.executors": "",
     "matcher.learning": "matcher.matching matcher.executors",
     "matcher.albums": "matcher.matching matcher.executors",
     "matcher.web": "matcher.web.*",
     "matcher.web.*": "matcher.web.* matcher",
-    "matcher.cli": "matcher matcher.verifying matcher.music matcher.web matcher.web.* matcher.demo",
+    "matcher.cli": "matcher matcher.verifying matcher.music matcher.restoring matcher.web matcher.web.* matcher.demo",
 }
 
 BANNED = {

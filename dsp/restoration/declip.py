@@ -72,6 +72,7 @@ class Declip(Settings, frozen=True, kw_only=True):
     """
 
     title: ClassVar[str] = "declipper"
+    repairs: ClassVar[bool] = True
 
     levels: tuple[ClipLevel, ...] = ()
     sections: tuple[Event, ...] = ()
