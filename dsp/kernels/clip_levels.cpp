@@ -17,7 +17,8 @@ namespace {
 constexpr double BAND = 3e-4;        // of the level: what dither and rounding leave of a flat top lies within it
 constexpr double EDGE = 1e-3;        // of the level: the least step beside a plateau
 constexpr double NATURAL = 9.6e-3;   // a round top n samples wide within BAND falls by less than this / n beside it
-constexpr double QUANTA = 4.0;       // a step of fewer is one of the word length
+constexpr double QUANTA = 2.5;       // a step of fewer is one of the word length
+constexpr double ROUNDING = 1e-6;    // what is smaller is no step
 constexpr double INTERIOR = 0.25;    // of the level: flat runs above it count as made to be flat
 constexpr int64_t SHORTEST = 3, SHORTEST_INTERIOR = 4;
 constexpr size_t GROUP = 64, BIN_BITS = 17, BINS = size_t(0x7f800000u) >> BIN_BITS;
@@ -27,21 +28,27 @@ struct Looks {
     double top, step, pairs;
 };
 
-VECTOR_CLONES Looks look(const double *x, double before) {
+// before, earlier: the samples in front of x. A step of steps counts as one, for those of a pure tone are all large.
+VECTOR_CLONES Looks look(const double *x, double before, double earlier) {
     constexpr size_t LANES = 8;
-    double shifted[GROUP], top[LANES], step[LANES], pairs[LANES];
+    double near[GROUP], far[GROUP], top[LANES], step[LANES], pairs[LANES];
     for (size_t i = 0; i < LANES; ++i) {
         top[i] = pairs[i] = 0.0;
         step[i] = std::numeric_limits<double>::max();
     }
-    shifted[0] = before;
-    std::memcpy(shifted + 1, x, (GROUP - 1) * sizeof(double));
+    near[0] = far[1] = before;
+    far[0] = earlier;
+    std::memcpy(near + 1, x, (GROUP - 1) * sizeof(double));
+    std::memcpy(far + 2, x, (GROUP - 2) * sizeof(double));
     for (size_t n = 0; n < GROUP; n += LANES)
         for (size_t i = 0; i < LANES; ++i) {
-            const double a = std::abs(x[n + i]), d = std::abs(x[n + i] - shifted[n + i]);
-            const double is_step = d > 0.0 ? d : std::numeric_limits<double>::max();
+            const double a = std::abs(x[n + i]), d = std::abs(x[n + i] - near[n + i]);
+            const double dd = std::abs(x[n + i] - 2.0 * near[n + i] + far[n + i]);
+            const double one = d > ROUNDING ? d : std::numeric_limits<double>::max();
+            const double two = dd > ROUNDING ? dd : std::numeric_limits<double>::max();
             top[i] = a > top[i] ? a : top[i];
-            step[i] = is_step < step[i] ? is_step : step[i];
+            step[i] = one < step[i] ? one : step[i];
+            step[i] = two < step[i] ? two : step[i];
             pairs[i] += d > 0.0 ? 0.0 : 1.0;
         }
     Looks all{0.0, std::numeric_limits<double>::max(), 0.0};
@@ -55,9 +62,9 @@ VECTOR_CLONES Looks look(const double *x, double before) {
 
 // One polarity of one channel; samples come with the sign that makes its extreme the highest.
 struct Side {
-    double level = 0.0, before = 0.0, rise = 0.0, steps = 0.0;
+    double level = 0.0, top = 0.0, before = 0.0, rise = 0.0, steps = 0.0;
     int64_t run = 0, run_first = 0;
-    int64_t plateaus = 0, flat = 0, hits = 0, outgrown = 0;
+    int64_t plateaus = 0, flat = 0, hits = 0, at_top = 0, outgrown = 0;
     std::vector<std::pair<int64_t, int64_t>> spans;
     std::vector<int64_t> histogram = std::vector<int64_t>(BINS + 1, 0);
 
@@ -66,12 +73,17 @@ struct Side {
     void take(double value, int64_t at, double quantum, int64_t gap) {
         if (value > 0.0 && value >= lowest()) {
             if (value > level * (1.0 + BAND)) {  // what was flat lower down is flat inside the sound
-                level = value;
+                level = top = value;
                 outgrown += plateaus;
-                plateaus = flat = hits = run = 0;
+                plateaus = flat = hits = at_top = run = 0;
                 steps = 0.0;
                 spans.clear();
             }
+            if (value > top) {
+                top = value;
+                at_top = 0;
+            }
+            at_top += value == top;
             if (run == 0) {
                 rise = value - before;
                 run_first = at;
@@ -109,7 +121,7 @@ struct Channel {
     Side high, low;
     double held[GROUP] = {};
     size_t count = 0;
-    double before = 0.0, rise = 0.0, quantum = std::numeric_limits<double>::max();
+    double before = 0.0, earlier = 0.0, rise = 0.0, quantum = std::numeric_limits<double>::max();
     int64_t run = 1, interior = 0, samples = 0;
 
     // Groups lie at the same places whatever the blocks.
@@ -128,7 +140,7 @@ struct Channel {
 
     void group(int64_t gap) {
         std::fill(held + count, held + GROUP, 0.0);
-        const Looks looks = look(held, before);
+        const Looks looks = look(held, before, earlier);
         const double lowest = std::min(high.lowest(), low.lowest());
         quantum = std::min(quantum, looks.step);
         if (looks.top > 0.5 * lowest)
@@ -148,6 +160,7 @@ struct Channel {
             rise = 0.0;
             samples += static_cast<int64_t>(count) - 1;
         }
+        earlier = count > 1 ? held[count - 2] : 0.0;
         count = 0;
     }
 
@@ -181,8 +194,9 @@ struct Channel {
 };
 
 using Spans = std::vector<std::pair<int64_t, int64_t>>;
-// Level, plateaus, samples in them, samples in the band, mean lesser step beside a plateau, plateaus outgrown, spans of
-// what lies in the band (first sample and the one after the last), histogram by the first bits of a float32.
+// Least value that counts as cut off, plateaus, samples in them, samples in the band, mean lesser step beside a plateau,
+// plateaus outgrown, spans of what lies in the band (first sample and the one after the last), histogram by the first
+// bits of a float32.
 using Found = std::tuple<double, int64_t, int64_t, int64_t, double, int64_t, Spans, std::vector<int64_t>>;
 
 class ClipLevels {
@@ -204,7 +218,10 @@ public:
 
 private:
     static Found found(const Side &s) {
-        return {s.level, s.plateaus, s.flat, s.hits, s.plateaus ? s.steps / s.plateaus : 0.0, s.outgrown, s.spans, s.histogram};
+        // Where nearly all lie at one value, that is the level; else dither or rounding has spread it.
+        const double level = 10 * s.at_top >= 9 * s.hits ? s.top : s.lowest();
+        return {level, s.plateaus, s.flat, s.hits, s.plateaus ? s.steps / s.plateaus : 0.0, s.outgrown, s.spans,
+                s.histogram};
     }
 
     std::vector<Channel> channels_;

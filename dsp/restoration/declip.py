@@ -28,8 +28,6 @@ from dsp.units import db_from_gain, gain_from_db
 
 Polarity = Literal["high", "low"]
 
-BAND = 3e-4
-"""What belongs to a clip level, as a share of it."""
 GAP_S = 0.1
 """Clipped samples nearer than this are one section."""
 LONGEST_SECTION_S = 6.0
@@ -49,11 +47,11 @@ MOST_INTERIOR = 0.25
 """Flat runs inside the sound for each plateau: synthesised squares and steps have them everywhere."""
 MOST_STEP = 0.7
 """Mean step beside a plateau, of the level: squares jump, music arrives."""
-MOST_CUT_OFF = 0.5
-"""Share of all samples at the level: beyond it the sound was made so."""
+MOST_CUT_OFF = 0.65
+"""Share of all samples at either level: beyond it the sound was made so."""
 KNEE_REACH_DB = 6.0
-KNEE_EXCESS = 2.0
-"""A knee shows as samples crowding below the level; so many times as densely as at their sparsest."""
+KNEE_EXCESS = 1.3
+"""A knee shows as samples crowding below the level: so many times as densely as at their sparsest."""
 _BIN_BITS = 17
 
 
@@ -175,9 +173,9 @@ class ClipDetector:
         length = 0
         for channel in range(self.channels):
             high, low, interior, length = self._kernel.result(channel)
-            found = [self._side(channel, "high", interior, length, *high)]
-            found += [self._side(channel, "low", interior, length, *low)]
-            sides += [side for side in found if side is not None]
+            if high[3] + low[3] <= MOST_CUT_OFF * length:
+                found = [self._side(channel, "high", interior, *high), self._side(channel, "low", interior, *low)]
+                sides += [side for side in found if side is not None]
         return Clipping(tuple(sides), self.sample_rate_hz, length)
 
     def _side(
@@ -185,7 +183,6 @@ class ClipDetector:
         channel: int,
         polarity: Polarity,
         interior: int,
-        length: int,
         level: float,
         plateaus: int,
         flat: int,
@@ -196,13 +193,12 @@ class ClipDetector:
         histogram: list[int],
     ) -> ClippedSide | None:
         """The side, if it is cut off."""
-        level_dbfs = float(db_from_gain(level * (1.0 - BAND)))
+        level_dbfs = float(db_from_gain(level))
         if (
             plateaus < self._least
             or flat < LEAST_FLAT * hits
             or interior + outgrown > MOST_INTERIOR * plateaus
             or step > MOST_STEP * level
-            or hits > MOST_CUT_OFF * length
             or not -60.0 <= level_dbfs <= 24.0
         ):
             return None
@@ -220,15 +216,17 @@ def knee_db(histogram: NDArray[np.int64], level: float) -> float:
 
     Music has the fewer samples the higher they reach; a knee pushes together what lies in it. 0 without a knee.
     """
-    lows = (np.arange(len(histogram) + 1, dtype=np.uint32) << _BIN_BITS).view(np.float32)
+    lows = (np.arange(len(histogram) - 1, dtype=np.uint32) << _BIN_BITS).view(np.float32)
     first = int(np.searchsorted(lows, level * gain_from_db(-KNEE_REACH_DB)))
-    last = int(np.searchsorted(lows, level * (1.0 - 2.0 * BAND), side="right")) - 2  # the last that the level is not in
+    last = int(np.searchsorted(lows, level * 0.999, side="right")) - 2  # the last that the level is not in
     if last - first < 8:
         return 0.0
     density = histogram[first : last + 1] / np.diff(lows[first : last + 2])
     smooth = np.convolve(density, np.full(3, 1.0 / 3.0), mode="valid")
     least = int(smooth.argmin())
-    if smooth[-1] <= KNEE_EXCESS * smooth[least] or histogram[last - 2 : last + 1].sum() < 30:
+    crowd = float(histogram[last - 2 : last + 1].sum())
+    expected = crowd * smooth[least] / max(smooth[-1], 1e-9)
+    if crowd <= KNEE_EXCESS * expected or crowd - expected <= 4.0 * math.sqrt(expected + 9.0):
         return 0.0
     return float(-db_from_gain(float(lows[first + least + 1]) / level))
 
