@@ -37,45 +37,67 @@ struct HalfIntegral {
     }
 };
 
+// Two passes. The first, decision-directed, says roughly what is there; its result, smoothed over neighbours in time and
+// frequency, is the a-priori SNR of the second, which therefore lags behind no onset and lets no lone bin through. The
+// second needs the frame after its own: gains come out one frame late.
 struct NoiseGains {
     size_t bins, channels;
-    double memory;               // of the decision-directed estimate
-    std::vector<double> before;  // channels x bins: clean power of the last frame, re noise
-    std::vector<double> smooth;  // channels x bins: a-priori SNR over time
+    double memory;                // of the decision-directed estimate
+    std::vector<double> before;   // channels x bins: clean power of the last frame, re noise
+    std::vector<double> slow;     // channels x bins: SNR over time, for presence
+    std::vector<double> rough[3]; // channels x bins: first pass of the last frames, re noise, smoothed over bins
+    std::vector<double> last;     // channels x bins: the last frame's power, re noise
     HalfIntegral half;
 
     NoiseGains(size_t bins, int channels, double memory)
-        : bins(bins), channels(channels), memory(memory), before(bins * channels, 0.0), smooth(bins * channels, 0.0) {}
+        : bins(bins), channels(channels), memory(memory), before(bins * channels, 0.0), slow(bins * channels, 0.0),
+          last(bins * channels, 0.0) {
+        for (auto &frame : rough) frame.assign(bins * channels, 0.0);
+    }
 
-    // power: (channels, bins) of this frame; noise: (bins); gains out. reach: bins of the wide window, to either side.
-    void process(Planar<double> power, Row<double> noise, double floor, double over, int reach, double smoothing,
+    double amplitude(double xi, double snr) const {
+        const double wiener = xi / (1.0 + xi);
+        return std::min(wiener * half(std::clamp(wiener * snr, 1e-6, 200.0)), 1.0);
+    }
+
+    // power: (channels, bins) of this frame; noise: (bins). gains: of the frame before. reach: bins of the wide window,
+    // to either side.
+    void process(Planar<double> power, Row<double> noise, double floor, int reach, double smoothing,
                  PlanarOut<double> gains) {
         nb::gil_scoped_release release;
-        std::vector<double> snr(bins), running(bins + 1);
+        std::swap(rough[0], rough[1]);
+        std::swap(rough[1], rough[2]);
+        std::vector<double> snr(bins), running(bins + 1), first(bins);
+        const double log_floor = std::log(floor);
         for (size_t c = 0; c < channels; ++c) {
             const double *x = power.data() + c * bins;
-            double *g = gains.data() + c * bins, *last = &before[c * bins], *slow = &smooth[c * bins];
+            double *g = gains.data() + c * bins, *was = &before[c * bins], *over_time = &slow[c * bins];
             running[0] = 0.0;
-            double whole = 0.0;
             for (size_t k = 0; k < bins; ++k) {
-                snr[k] = x[k] / (noise.data()[k] * over);
+                snr[k] = std::min(x[k] / noise.data()[k], 1e20);
                 const double now = std::max(snr[k] - 1.0, 0.0);
-                slow[k] = smoothing * slow[k] + (1.0 - smoothing) * std::min(now, 1e4) + 1e-30;
-                running[k + 1] = running[k] + slow[k];
-                whole += slow[k];
+                over_time[k] = smoothing * over_time[k] + (1.0 - smoothing) * std::min(now, 1e4) + 1e-30;
+                running[k + 1] = running[k] + over_time[k];
             }
             for (size_t k = 0; k < bins; ++k) {
-                const double xi = std::max(memory * last[k] + (1.0 - memory) * std::max(snr[k] - 1.0, 0.0), 1e-3);
-                const double v = std::min(xi / (1.0 + xi) * snr[k], 200.0);
-                const double full = std::min(xi / (1.0 + xi) * half(std::max(v, 1e-6)), 1.0);
+                const double xi = std::max(memory * was[k] + (1.0 - memory) * std::max(snr[k] - 1.0, 0.0), 1e-3);
+                const double full = amplitude(xi, snr[k]), v = std::min(xi / (1.0 + xi) * snr[k], 200.0);
                 // Presence: what this bin's neighbours, near and far, have shown over the last frames.
-                const double near = mean(running, k, 1), far = mean(running, k, reach);
-                const double absent = std::min(1.0 - share(near) * share(far), 0.95);
-                const double odds = absent / (1.0 - absent) * (1.0 + xi) * std::exp(-v);
-                const double present = 1.0 / (1.0 + odds);
-                g[k] = std::exp(present * std::log(std::max(full, 1e-6)) + (1.0 - present) * std::log(floor));
-                g[k] = std::max(g[k], floor);
-                last[k] = std::min(full * full * snr[k], 1e8) + 1e-30;
+                const double absent = std::min(1.0 - share(mean(running, k, 1)) * share(mean(running, k, reach)), 0.95);
+                const double present = 1.0 / (1.0 + absent / (1.0 - absent) * (1.0 + xi) * std::exp(-v));
+                const double gain = std::exp(present * std::log(std::max(full, 1e-6)) + (1.0 - present) * log_floor);
+                was[k] = std::min(full * full * snr[k], 1e8) + 1e-30;
+                first[k] = gain > 1.5 * floor ? gain * gain * snr[k] : 0.0;
+            }
+            double *newest = &rough[2][c * bins], *middle = &rough[1][c * bins], *oldest = &rough[0][c * bins];
+            for (size_t k = 0; k < bins; ++k) {
+                const double below = first[k ? k - 1 : k], above = first[k + 1 < bins ? k + 1 : k];
+                newest[k] = 0.25 * below + 0.5 * first[k] + 0.25 * above;
+            }
+            for (size_t k = 0; k < bins; ++k) {
+                const double xi = std::max(0.25 * oldest[k] + 0.5 * middle[k] + 0.25 * newest[k], 1e-3);
+                g[k] = std::max(amplitude(xi, last[c * bins + k]), floor);
+                last[c * bins + k] = snr[k];
             }
         }
     }
@@ -95,8 +117,8 @@ struct NoiseGains {
 static Register here([](nb::module_ &m) {
     nb::class_<NoiseGains>(m, "NoiseGains")
         .def(nb::init<size_t, int, double>(), nb::arg("bins"), nb::arg("channels"), nb::arg("memory"))
-        .def("process", &NoiseGains::process, nb::arg("power"), nb::arg("noise"), nb::arg("floor"), nb::arg("over"),
-             nb::arg("reach"), nb::arg("smoothing"), nb::arg("gains"));
+        .def("process", &NoiseGains::process, nb::arg("power"), nb::arg("noise"), nb::arg("floor"), nb::arg("reach"),
+             nb::arg("smoothing"), nb::arg("gains"));
 });
 
 }  // namespace

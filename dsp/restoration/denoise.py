@@ -1,8 +1,9 @@
 """Broadband noise that never changes: hiss and rumble measured where nothing else plays, and turned down everywhere.
 
 The gain of each time-frequency cell is that of the optimally modified log-spectral amplitude (Ephraim & Malah 1985;
-Cohen & Berdugo 2001) with the decision-directed estimate of the SNR, whose memory keeps lone cells from chirping, and
-a lower bound, so that the noise grows quieter but never odd. The noise itself is a curve in the settings, not an
+Cohen & Berdugo 2001), worked out twice: the second time with an SNR from the first, smoothed over neighbours in time
+and frequency, so that lone cells do not chirp and onsets are not late. It has a lower bound: the noise grows quieter
+but never odd. The noise itself is a curve in the settings, not an
 estimate made while it runs: what is not in the curve is not touched.
 
 Detection believes in a floor only where it is flat: a level that many moments share, that none goes below, in every
@@ -29,9 +30,8 @@ from dsp.units import db_from_power, power_from_db
 Reals = NDArray[np.float64]
 
 FRAME_S = 0.046
-_MEMORY = 0.97  # of the decision-directed estimate, at a quarter frame's hop
+_MEMORY = 0.8  # of the decision-directed estimate, at a quarter frame's hop
 _SMOOTHING = 0.8  # of the SNR that tells presence, a hop
-_OVER = 1.0  # noise is taken for this much more power than measured
 _REACH_HZ = 320.0  # half the width of the window that tells whether anything plays around a bin
 
 
@@ -101,7 +101,8 @@ class DenoiseProcessor(Processor):
         self.channels = channels
         self.pending: Reals = np.zeros((channels, self.size - self.hop))
         self.sums: Reals = np.zeros((channels, self.size))
-        self.skip = self.size - self.hop  # the first frames begin before the stream
+        self.waiting = np.zeros((channels, len(hz)), dtype=np.complex128)  # gains come a frame late
+        self.skip = self.size  # the first frames begin before the stream
         self.taken = self.given = 0
         self.kind: np.dtype[np.floating] | None = None
 
@@ -137,12 +138,14 @@ class DenoiseProcessor(Processor):
         return ready[:, skipped:]
 
     def _cleaned(self, frame: Reals) -> Reals:
+        """What the frame before this one adds to the output."""
         spectrum = scipy.fft.rfft(frame * self.window, axis=-1)
         power = spectrum.real**2 + spectrum.imag**2
         gains = np.empty_like(power)
-        self.gains.process(power, self.noise, self.floor, _OVER, self.reach, _SMOOTHING, gains)
+        self.gains.process(power, self.noise, self.floor, self.reach, _SMOOTHING, gains)
         gains[:, self.bare] = 1.0
-        return scipy.fft.irfft(spectrum * gains, self.size, axis=-1) * (self.window * self.scale)
+        waiting, self.waiting = self.waiting, spectrum
+        return scipy.fft.irfft(waiting * gains, self.size, axis=-1) * (self.window * self.scale)
 
 
 # Detection.
