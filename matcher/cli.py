@@ -435,6 +435,9 @@ def restore(
             click.echo(json.dumps(data | {"output": str(output)}, indent=2, ensure_ascii=False))
         elif not options["quiet"]:
             _print_damage(restored.damage)
+            gain = restored.plan.step("gain")
+            if gain is not None:
+                click.echo(f"{restored.damage.name}: gain: {gain.settings.gain_db:+.2f} dB. {gain.because}")
             click.echo(f"{shown(output)} ({_kind(restored.rendered)})")
 
 

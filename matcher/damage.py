@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import msgspec
+import numpy as np
 
 from dsp.audio import Samples
 from dsp.chain import Chain, settings_from
 from dsp.effect import Settings
 from dsp.errors import AudioError, SettingsError
+from dsp.restoration.declick import ClickDetector, ClickReport
 from dsp.restoration.declip import ClipDetector, Clipping
 from dsp.restoration.dehum import Hum, HumDetector
 from dsp.restoration.denoise import Noise, NoiseDetector
@@ -28,6 +30,8 @@ from matcher.profile import Profile
 Restore = Literal["auto", "off", "strong"]
 DAMAGE_VERSION = 1
 """Raised whenever a detector finds something else in the same file."""
+CORNER_DB, NEAR_S = 36.0, 0.005
+"""A click this near to what is clipped must stand this far above the sound around it: corners do not."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -94,6 +98,17 @@ class Kind:
     """A sentence and a repair from the detector's result and the length of the file in s; None where all is well."""
 
 
+def _clicks(found: ClickReport, duration_s: float) -> tuple[str, Settings | None] | None:
+    repair = found.settings()
+    if repair is None:
+        return None
+    longest_ms = 1000.0 * max(click.length_s for click in found.clicks)
+    standing_db = float(np.median(found.prominence_db))
+    many = f"{len(found.clicks)} clicks" if len(found.clicks) > 1 else f"a click at {found.clicks[0].start_s:.3f} s"
+    said = f"{many}, {found.per_minute:.0f} a minute, up to {longest_ms:.1f} ms long"
+    return f"{said}, standing {standing_db:.0f} dB above the sound around them", repair
+
+
 def _clipping(found: Clipping, duration_s: float) -> tuple[str, Settings | None] | None:
     if not found.sides:
         return None
@@ -101,8 +116,9 @@ def _clipping(found: Clipping, duration_s: float) -> tuple[str, Settings | None]
     at = f"{levels[0]:.1f} dBFS" if len(levels) == 1 else f"{levels[0]:.1f} to {levels[-1]:.1f} dBFS"
     plateaus = sum(side.plateaus for side in found.sides)
     repair = found.settings()
-    cut = 0.0 if repair is None else sum(section.length_s for section in repair.sections)
-    said = f"clipped at {at}: {plateaus} flat tops, {found.samples} samples cut off, in {cut:.1f} s of sound"
+    sections = () if repair is None else repair.sections
+    cut_s = max(sum(s.length_s for s in sections if s.channel == channel) for channel in range(64))
+    said = f"clipped at {at}: {plateaus} flat tops, {found.samples} samples cut off, in {cut_s:.1f} s of sound"
     return said, repair
 
 
@@ -122,6 +138,7 @@ def _noise(found: Noise, duration_s: float) -> tuple[str, Settings | None] | Non
 
 
 KINDS: dict[str, Kind] = {
+    "declick": Kind(lambda rate, channels, strong: ClickDetector(rate, channels, strong=strong), _clicks),
     "declip": Kind(lambda rate, channels, strong: ClipDetector(rate, channels, strong=strong), _clipping),
     "dehum": Kind(lambda rate, channels, strong: HumDetector(rate, channels, strong=strong), _hum),
     "denoise": Kind(lambda rate, channels, strong: NoiseDetector(rate, channels, strong=strong), _noise),
@@ -142,12 +159,31 @@ class Inspector:
 
     def result(self, duration_s: float) -> tuple[Finding, ...]:
         """What all of them found; ends the stream."""
-        found = []
-        for name, detector in self._detectors.items():
-            told = KINDS[name].finding(detector.result(), duration_s)
+        found, results = [], {name: detector.result() for name, detector in self._detectors.items()}
+        results["declick"] = _beside_clipping(results["declick"], results["declip"])
+        for name, result in results.items():
+            told = KINDS[name].finding(result, duration_s)
             if told is not None:
                 found.append(Finding(kind=name, said=told[0], repair=told[1]))
         return tuple(found)
+
+
+def _beside_clipping(clicks: ClickReport, clipping: Clipping) -> ClickReport:
+    """Without the corners of clipped waves, which are as sudden as small clicks."""
+    repair = clipping.settings()
+    if repair is None or not clicks.clicks:
+        return clicks
+    kept = []
+    for index, click in enumerate(clicks.clicks):
+        sections = (s for s in repair.sections if s.channel == click.channel)
+        inside = any(s.start_s - NEAR_S <= click.start_s <= s.start_s + s.length_s + NEAR_S for s in sections)
+        if not inside or clicks.prominence_db[index] >= CORNER_DB:
+            kept.append(index)
+    return replace(
+        clicks,
+        clicks=tuple(clicks.clicks[index] for index in kept),
+        prominence_db=tuple(clicks.prominence_db[index] for index in kept),
+    )
 
 
 def inspect(

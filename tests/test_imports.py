@@ -31,7 +31,7 @@ LAYERS = {
     "dsp.restoration": "",
     "dsp.restoration.*": "dsp.restoration.* dsp.fir dsp.kernels",
     "dsp.chain": "dsp.effects dsp.effects.* dsp.meters.* dsp.restoration dsp.restoration.*",
-    "matcher": "matcher.albums matcher.learning",  # the lazy door
+    "matcher": "matcher.albums matcher.learning matcher.restoring",  # the lazy door
     "matcher.version": "",
     "matcher.demo": "dsp.units dsp.audio",
     "matcher.aims": "dsp.effect",

@@ -41,6 +41,7 @@ class Declick(Settings, frozen=True, kw_only=True):
     """Clicks replaced by what the sound around them predicts."""
 
     title: ClassVar[str] = "clicks and crackle"
+    repairs: ClassVar[bool] = True
 
     clicks: tuple[Event, ...] = ()
     amount: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
