@@ -64,7 +64,10 @@ LAYERS = {
     "matcher.albums": "matcher.matching matcher.executors",
     "matcher.web": "matcher.web.*",
     "matcher.web.*": "matcher.web.* matcher",
-    "matcher.cli": "matcher matcher.verifying matcher.music matcher.restoring matcher.web matcher.web.* matcher.demo",
+    "matcher.commands": "",
+    "matcher.commands.*": "matcher.commands.* matcher matcher.verifying matcher.music matcher.restoring matcher.web"
+    " matcher.web.* matcher.demo",
+    "matcher.cli": "matcher.commands.*",
 }
 
 BANNED = {
