@@ -20,6 +20,7 @@ from dsp.audio import Samples
 from dsp.effect import Processor
 from dsp.kernels import burg, fill_gap
 from dsp.restoration.events import Event
+from dsp.units import db_from_power
 
 Plane = NDArray[np.float64]
 Span = tuple[int, int]
@@ -85,6 +86,22 @@ def spans_of(
         else:
             spans.append((first, stop))
     return [[span for span in spans if span[1] - span[0] <= longest] for spans in found]
+
+
+def scale_of(sample_rate_hz: int) -> int:
+    """How many times the samples of 44.1 or 48 kHz a stretch of time has."""
+    return max(1, round(sample_rate_hz / 48_000))
+
+
+def expected_snr_db(samples: Plane, error: float) -> float:
+    """How much louder a filled span is than its expected mean squared error."""
+    return float(db_from_power((float(np.mean(samples**2)) + error + 1e-20) / (error + 1e-20)))
+
+
+def prediction_error(plane: Plane, model: Model) -> float:
+    """The mean squared error of `model` over float64 (samples,)."""
+    errors = np.convolve(plane, model.coefficients, "valid")
+    return float(np.mean(errors**2)) if len(plane) > model.order else 0.0
 
 
 def near(spans: list[Span], start: int, stop: int) -> list[Span]:

@@ -20,17 +20,21 @@ from dsp.errors import AudioError
 from dsp.kernels import ClickScreen
 from dsp.restoration.autoregression import (
     Cluster,
+    Model,
     Plane,
+    Span,
     SpanRepairer,
     clusters_of,
+    expected_snr_db,
     filled_together,
     fitted,
     known,
     near,
+    scale_of,
     spans_of,
 )
 from dsp.restoration.events import Event, event
-from dsp.units import db_from_gain, db_from_power
+from dsp.units import db_from_gain
 
 LONGEST_MS = 5.0
 MOST_KEPT = 65_536
@@ -58,7 +62,7 @@ class Declick(Settings, frozen=True, kw_only=True):
 class Declicker(SpanRepairer):
     """Least-squares interpolation (Janssen) of clicks by a model of 46 ms on either side."""
 
-    CONTEXT, ORDER, JOINED = 2048, 192, 128  # samples at 44.1 or 48 kHz
+    CONTEXT, ORDER, JOINED = 2048, 768, 128  # samples at 44.1 or 48 kHz
     SWEEPS = 3
 
     def __init__(self, settings: Declick, sample_rate_hz: int, channels: int) -> None:
@@ -75,11 +79,27 @@ class Declicker(SpanRepairer):
     def filled(self, window: Plane, cluster: Cluster, start: int) -> list[Plane]:
         plane = window[cluster.channel]
         damaged = near(self.spans[cluster.channel], start, start + len(plane))
-        model = fitted([plane[first:stop] for first, stop in known(len(plane), damaged)], self.order)
-        spans = [(first - start, stop - start) for first, stop in cluster.spans]
+        model = self._model(plane, damaged)
+        # What is damaged just behind the cluster is unknown as well, though it is written later.
+        first, stop = cluster.first - start, cluster.stop - start + model.order
+        spans = [span for span in damaged if first <= span[0] < stop]
         found, errors = filled_together(plane, spans, model)
-        self.expected_db += [expected_snr_db(new, error) for new, error in zip(found, errors, strict=True)]
-        return found
+        count = len(cluster.spans)
+        self.expected_db += [
+            expected_snr_db(new, error) for new, error in zip(found[:count], errors[:count], strict=True)
+        ]
+        return found[:count]
+
+    def _model(self, plane: Plane, damaged: list[Span]) -> Model:
+        """The model of what is whole; where that is in pieces, of the whole filled by a lesser model first."""
+        whole = [plane[first:stop] for first, stop in known(len(plane), damaged)]
+        if sum(max(0, len(piece) - self.order) for piece in whole) >= 2 * self.order:
+            return fitted(whole, self.order)
+        filled = plane.copy()
+        found, _ = filled_together(plane, damaged, fitted(whole, self.order // 8))
+        for (first, stop), new in zip(damaged, found, strict=True):
+            filled[first:stop] = new
+        return fitted([filled], self.order)
 
     def measured(self) -> dict[str, Any]:
         if not self.expected_db:
@@ -210,16 +230,6 @@ def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
             even = np.abs(distances_s[1] - distances_s[0]) <= EVEN_S
             marked[three[:, alike & even & (distances_s[0] <= BEAT_S)]] = True
     return marked
-
-
-def scale_of(sample_rate_hz: int) -> int:
-    """How many times the samples of 44.1 or 48 kHz a stretch of time has."""
-    return max(1, round(sample_rate_hz / 48_000))
-
-
-def expected_snr_db(samples: Plane, error: float) -> float:
-    """How much louder a filled span is than its expected mean squared error."""
-    return float(db_from_power((float(np.mean(samples**2)) + error + 1e-20) / (error + 1e-20)))
 
 
 EXAMPLES = (
