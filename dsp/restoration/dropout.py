@@ -41,8 +41,11 @@ SHORTEST_MS, FORESEEN_MS, LONGEST_MS = 0.5, 30.0, 80.0
 POOR_DB = 6.0
 """Expected signal-to-noise ratio below which a repair is likely to be heard."""
 
-MODELS = ((1000, 4096), (2000, 8192), (3000, 16384))
+MODELS = ((1000, 4096), (2000, 8192), (1500, 4096), (3000, 16384))
 """Order and samples of either side that it is fitted to, at 44.1 or 48 kHz."""
+
+MANY, FEWER_MODELS = 64, MODELS[:2]
+"""With more gaps than that, each is given less time."""
 
 DITHER_DB = -60.0
 
@@ -73,7 +76,8 @@ class GapFiller(SpanRepairer):
         self.scale = scale_of(sample_rate_hz)
         longest = round(LONGEST_MS * 1e-3 * sample_rate_hz)
         self.spans = spans_of(settings.gaps, sample_rate_hz, channels, longest=longest, apart=8)
-        context = max(reach for _, reach in MODELS) * self.scale
+        self.models = MODELS if len(settings.gaps) <= MANY else FEWER_MODELS
+        context = max(reach for _, reach in self.models) * self.scale
         clusters = clusters_of(self.spans, joined=64 * self.scale, longest=longest)
         super().__init__(clusters, context=context, amount=settings.amount)
         self.filled_gaps: list[dict[str, float]] = []
@@ -84,7 +88,7 @@ class GapFiller(SpanRepairer):
         first, stop = cluster.first - start, cluster.stop - start
         count = len(cluster.spans)
         answers = []
-        for order, reach in MODELS:
+        for order, reach in self.models:
             left, right = max(0, first - reach * self.scale), min(len(plane), stop + reach * self.scale)
             piece = plane[left:right]
             holes = [(max(a - left, 0), min(b - left, len(piece))) for a, b in damaged if a < right and b > left]
@@ -113,8 +117,11 @@ class GapFiller(SpanRepairer):
         return fitted([part + own for part, own in zip(whole, np.split(noise, cuts), strict=True)], order)
 
     def _joined(self, answers: list[tuple[Plane, float, Plane]], cluster: Cluster, n: int) -> Plane:
-        new: Plane = np.mean([found for found, _, _ in answers], axis=0)
-        error = float(np.mean([error for _, error, _ in answers]))
+        # Each by how sure it is; in the mean the models' own mistakes, which differ, partly cancel.
+        weights = np.array([1.0 / (error + 1e-20) for _, error, _ in answers])
+        weights /= weights.sum()
+        new: Plane = weights @ np.stack([found for found, _, _ in answers])
+        error = float(weights @ np.array([error for _, error, _ in answers]))
         first, stop = cluster.spans[n]
         self.filled_gaps.append(
             {
@@ -124,7 +131,7 @@ class GapFiller(SpanRepairer):
                 "expected_snr_db": expected_snr_db(new, error),
             }
         )
-        rest: Plane = np.mean([rest for _, _, rest in answers], axis=0)
+        rest: Plane = weights @ np.stack([rest for _, _, rest in answers])
         whole: Plane = new + rest
         return whole
 
@@ -294,11 +301,9 @@ class DropoutDetector:
         left, right = plane[max(0, first - reach) : first], plane[stop : stop + reach]
         if min(len(left), len(right)) < reach // 2:
             return None
-        for side, close in ((left, left[-beside:]), (right, right[:beside])):
-            level_db = float(
-                db_from_power(np.mean(side[-10 * beside :] ** 2 if side is left else side[: 10 * beside] ** 2))
-            )
-            if level_db < QUIETEST_DBFS or float(db_from_power(np.mean(close**2))) < level_db - self.limits.fall_db:
+        for side in (left[::-1], right):
+            level_db, close_db = power_db(side[: 10 * beside]), power_db(side[:beside])
+            if level_db < QUIETEST_DBFS or close_db < level_db - self.limits.fall_db:
                 return None
             if kind != "repeated" and np.mean(side[1:] == side[:-1]) > 0.02:
                 return None
