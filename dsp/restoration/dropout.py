@@ -206,7 +206,7 @@ class DropoutDetector:
     Raises AudioError on a rate or a channel count that no sound has.
     """
 
-    FRAME = 8192  # samples at 44.1 or 48 kHz
+    FRAME = 32_768  # samples at 44.1 or 48 kHz
     SITES = 16  # a run of half a millisecond covers one of so many samples
 
     def __init__(self, sample_rate_hz: int, channels: int, *, strong: bool = False) -> None:
@@ -218,7 +218,8 @@ class DropoutDetector:
         self.frame = self.FRAME * self.scale
         self.shortest = max(4, round(SHORTEST_MS * 1e-3 * sample_rate_hz))
         self.longest = round(LONGEST_MS * 1e-3 * sample_rate_hz)
-        self._held: Samples = np.zeros((channels, 2 * self.frame))
+        self._held: list[Samples] = []  # from two frames before the next to be looked at
+        self._held_samples = 0
         self._frames = 0
         self._found: list[Gap] = []
 
@@ -226,16 +227,25 @@ class DropoutDetector:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
-        self._held = np.concatenate([self._held, block], axis=1, dtype=np.float64)
-        whole = self._held.shape[1] // self.frame - 2
-        for n in range(whole):
-            self._look(self._held[:, n * self.frame : (n + 3) * self.frame])
-        if whole > 0:
-            self._held = self._held[:, whole * self.frame :].copy()
+        if not self._held:
+            self._take(np.zeros((self.channels, 2 * self.frame), dtype=block.dtype))
+        self._take(block.copy())
+        frames = self._held_samples // self.frame - 2
+        if frames > 0:
+            held = np.concatenate(self._held, axis=1)
+            for n in range(frames):
+                self._look(held[:, n * self.frame : (n + 3) * self.frame])
+            self._held, self._held_samples = [], 0
+            self._take(held[:, frames * self.frame :].copy())
+
+    def _take(self, samples: Samples) -> None:
+        self._held.append(samples)
+        self._held_samples += samples.shape[1]
 
     def result(self) -> DropoutReport:
         """What was found; the stream has ended."""
-        self.update(np.zeros((self.channels, 2 * self.frame)))
+        if self._held:
+            self.update(np.zeros((self.channels, 2 * self.frame), dtype=self._held[0].dtype))
         gaps = self._sparse(sorted(self._found, key=lambda gap: (gap.event.start_s, gap.event.channel)))
         longest_s = LONGEST_MS * 1e-3
         return DropoutReport(
@@ -269,23 +279,26 @@ class DropoutDetector:
                     where = event(origin + first, origin + stop, channel, self.sample_rate_hz)
                     self._found.append(Gap(event=where, kind=kind, unlike_db=unlike_db))
 
-    def _flat(self, plane: Plane) -> Iterator[tuple[Kind, int, int]]:
+    def _flat(self, plane: Samples) -> Iterator[tuple[Kind, int, int]]:
         """Runs of equal samples that begin in the middle frame."""
         frame = self.frame
-        sites = plane[frame - self.shortest : 2 * frame + self.shortest : min(self.SITES, self.shortest // 2)]
-        if not (sites[1:] == sites[:-1]).any() and not (sites == 0.0).any():
+        step = min(self.SITES, self.shortest // 2)
+        sites = slice(frame, 2 * frame + self.shortest, step), slice(frame + 1, 2 * frame + self.shortest + 1, step)
+        if not (plane[sites[0]] == plane[sites[1]]).any():
             return
         for first, stop in runs(plane[1:] == plane[:-1], self.shortest - 1):
             if frame <= first < 2 * frame and stop - first < frame:
                 yield ("silence" if plane[first] == 0.0 else "held"), first, stop + 1
 
-    def _repeated(self, plane: Plane) -> Iterator[tuple[Kind, int, int]]:
+    def _repeated(self, plane: Samples) -> Iterator[tuple[Kind, int, int]]:
         """Buffers that begin in the middle frame and are a copy of the one before."""
         frame = self.frame
         for lag in LAGS:
             step = lag // 2
-            sites = np.arange(frame, 2 * frame + lag, step)
-            same = sites[(plane[sites] == plane[sites - lag]) & (plane[sites + 1] == plane[sites + 1 - lag])]
+            same = frame + step * np.flatnonzero(
+                plane[frame : 2 * frame + lag : step] == plane[frame - lag : 2 * frame : step]
+            )
+            same = same[plane[same + 1] == plane[same + 1 - lag]]
             if len(same) == 0:
                 continue
             left, right = max(lag, int(same[0]) - self.longest), min(len(plane), int(same[-1]) + self.longest)
@@ -295,10 +308,11 @@ class DropoutDetector:
                 if frame <= first < 2 * frame and 0.9 * lag <= stop - first <= min(4 * lag, self.longest):
                     yield "repeated", first, stop
 
-    def _judged(self, plane: Plane, first: int, stop: int, kind: Kind) -> float | None:
+    def _judged(self, plane: Samples, first: int, stop: int, kind: Kind) -> float | None:
         """How unlike the sounds before and after a gap are, in dB of prediction error; None where it is no gap."""
         reach, beside = 4096 * self.scale, max(8, self.sample_rate_hz // 1000)
-        left, right = plane[max(0, first - reach) : first], plane[stop : stop + reach]
+        left = plane[max(0, first - reach) : first].astype(np.float64)
+        right = plane[stop : stop + reach].astype(np.float64)
         if min(len(left), len(right)) < reach // 2:
             return None
         for side in (left[::-1], right):
