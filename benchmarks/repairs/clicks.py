@@ -62,7 +62,7 @@ def with_clicks(audio: Audio, per_minute: float, rng: np.random.Generator) -> tu
 
 
 def above(around: Signal, click: Signal, sample_rate_hz: int) -> float:
-    """The click's largest prediction error re the music's largest within 20 ms, by a model of the whole music, in dB."""
+    """The click's largest prediction error re the music's within 20 ms, by a model of the music, in dB."""
     model = fitted([around], 32).coefficients
     near = round(0.02 * sample_rate_hz)
     own = np.abs(np.convolve(around, model, "valid"))[2016 - near : 2016 + near].max()

@@ -11,7 +11,6 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from dsp.audio import Audio
-from dsp.chain import Chain
 from dsp.kernels import fill_gap
 from dsp.restoration.dropout import Dropout, DropoutDetector
 from dsp.restoration.events import event
@@ -37,7 +36,7 @@ def interpolated(samples: Signal, first: int, stop: int, model: Signal) -> Signa
 
 
 def janssen(samples: Signal, first: int, stop: int) -> Signal:
-    """Janssen, Veldhuis and Vries 1986 as published: order 3n + 2 up to 800, the model and the gap in turn, four times."""
+    """Janssen, Veldhuis and Vries 1986 as published: order 3n + 2 up to 800, four rounds of model and gap."""
     size = stop - first
     piece = samples[first - CONTEXT : stop + CONTEXT].copy()
     piece[CONTEXT : CONTEXT + size] = 0.0

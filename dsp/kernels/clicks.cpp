@@ -17,7 +17,8 @@ constexpr size_t TAPER = 512;
 constexpr size_t SIDE = 28, NEAR = 1, DECAYED = 4, LATE = 4;  // cells: beside a click, skipped, its longest decay, after it
 constexpr double QUANTILE = 0.7;
 constexpr double FLOOR = 2e-5;        // prediction errors below it are the format's own, not the music's
-constexpr int ROUNDS = 3;
+constexpr int ROUNDS = 4;
+constexpr double LOW = 0.6;            // of the threshold: where a click begins and ends, once it is one
 constexpr double WHITE = 1e-6;        // of the power, so that a recursion on a band-limited sound stays stable
 
 constexpr size_t BLOCK = 512;
@@ -262,7 +263,8 @@ private:
             std::reverse_copy(x, x + length, reversed.begin());
             predict(reversed.data() + ORDER, a.data(), backward.data() + ORDER, length - ORDER);
             std::reverse(backward.begin(), backward.end());
-            spans = spans_of(forward, backward, scale, std::max(first_cell * cell_, margin), last_cell * cell_);
+            spans = spans_of(forward, backward, scale, std::max(first_cell * cell_, margin), last_cell * cell_,
+                             round + 1 < ROUNDS ? 2 * longest() : longest());
             std::copy(x, x + length, y.begin());
             for (auto [first, stop] : spans)
                 autoregression::fill_gap(y.data(), first, stop, a, 0);
@@ -287,8 +289,8 @@ private:
 
     // From where the forward error first stands out to where the backward error last does.
     std::vector<std::pair<size_t, size_t>> spans_of(const Vector &forward, const Vector &backward, const Vector &scale,
-                                                   size_t start, size_t end) const {
-        const double low = 0.4 * kept_;
+                                                   size_t start, size_t end, size_t most) const {
+        const double low = LOW * kept_;
         std::vector<std::pair<size_t, size_t>> spans;
         for (size_t n = start; n < end; ++n) {
             if (std::abs(forward[n]) <= low * scale[n / cell_])
@@ -308,7 +310,7 @@ private:
                         stop = i + 1;
                 const size_t first = n - 1;
                 stop = std::max(stop + 1, first + 3);
-                if (stop - first <= longest())
+                if (stop - first <= most)
                     spans.emplace_back(first, stop);
             }
             n = last;

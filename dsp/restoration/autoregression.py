@@ -20,7 +20,7 @@ from dsp.audio import Samples
 from dsp.effect import Processor
 from dsp.kernels import burg, fill_gap
 from dsp.restoration.events import Event
-from dsp.units import db_from_power
+from dsp.units import db_from_power, gain_from_db
 
 Plane = NDArray[np.float64]
 Span = tuple[int, int]
@@ -40,13 +40,21 @@ class Model:
         return len(self.coefficients) - 1
 
 
-def fitted(stretches: Iterable[Plane], order: int) -> Model:
+def fitted(stretches: Sequence[Plane], order: int, *, dither_db: float | None = None) -> Model:
     """The model of the stretches together, float64 (samples,) each, by Burg's method; nothing is windowed.
 
-    Stretches no longer than `order` say what they can. Source: Burg 1975, summed over segments as de Waele & Broersen
-    2000.
+    Stretches no longer than `order` say what they can. dither_db: noise put under them, re their power; it keeps what
+    is filled in from band-limited sound from resting on digits that are not there.
+    Source: Burg 1975, summed over segments as de Waele & Broersen 2000.
     """
-    coefficients, error = burg([np.ascontiguousarray(s) for s in stretches if len(s)], order)
+    pieces = [np.ascontiguousarray(s) for s in stretches if len(s)]
+    if dither_db is not None and pieces:
+        length = sum(len(piece) for piece in pieces)
+        level = np.sqrt(sum(float(np.dot(piece, piece)) for piece in pieces) / length) * gain_from_db(dither_db)
+        noise = np.random.default_rng(0).standard_normal(length) * level
+        cuts = np.cumsum([len(piece) for piece in pieces])[:-1]
+        pieces = [piece + own for piece, own in zip(pieces, np.split(noise, cuts), strict=True)]
+    coefficients, error = burg(pieces, order)
     return Model(coefficients, error)
 
 

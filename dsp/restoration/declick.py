@@ -37,6 +37,7 @@ from dsp.restoration.events import Event, event
 from dsp.units import db_from_gain
 
 LONGEST_MS = 5.0
+DITHER_DB = -50.0
 MOST_KEPT = 65_536
 """Candidates, the clearest; of more than that there is no telling."""
 
@@ -94,12 +95,12 @@ class Declicker(SpanRepairer):
         """The model of what is whole; where that is in pieces, of the whole filled by a lesser model first."""
         whole = [plane[first:stop] for first, stop in known(len(plane), damaged)]
         if sum(max(0, len(piece) - self.order) for piece in whole) >= 2 * self.order:
-            return fitted(whole, self.order)
+            return fitted(whole, self.order, dither_db=DITHER_DB)
         filled = plane.copy()
         found, _ = filled_together(plane, damaged, fitted(whole, self.order // 8))
         for (first, stop), new in zip(damaged, found, strict=True):
             filled[first:stop] = new
-        return fitted([filled], self.order)
+        return fitted([filled], self.order, dither_db=DITHER_DB)
 
     def measured(self) -> dict[str, Any]:
         if not self.expected_db:

@@ -35,7 +35,7 @@ from dsp.restoration.autoregression import (
     spans_of,
 )
 from dsp.restoration.events import Event, event
-from dsp.units import db_from_power, gain_from_db
+from dsp.units import db_from_power
 
 SHORTEST_MS, FORESEEN_MS, LONGEST_MS = 0.5, 30.0, 80.0
 POOR_DB = 6.0
@@ -112,9 +112,7 @@ class GapFiller(SpanRepairer):
         order = min(order, length // 3)
         if order < 1 or power <= 0.0:
             return None
-        noise = np.random.default_rng(0).standard_normal(length) * np.sqrt(power / length) * gain_from_db(DITHER_DB)
-        cuts = np.cumsum([len(part) for part in whole])[:-1]
-        return fitted([part + own for part, own in zip(whole, np.split(noise, cuts), strict=True)], order)
+        return fitted(whole, order, dither_db=DITHER_DB)
 
     def _joined(self, answers: list[tuple[Plane, float, Plane]], cluster: Cluster, n: int) -> Plane:
         # Each by how sure it is; in the mean the models' own mistakes, which differ, partly cancel.
