@@ -124,7 +124,7 @@ class Thresholds:
 
 AUTO = Thresholds(lone=80.0, common=3.5, sure=20.0, common_per_minute=20.0, fewest=5)
 STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3)
-SCREENED = 4.0
+SCREENED, SUSPECTING, SEGMENT = 6.0, 1.8, 4096
 SHORT_S, LONG_FACTOR = 0.0012, 3.0
 """Longer clicks must stand out by so much more, since drums last."""
 
@@ -169,7 +169,17 @@ class ClickDetector:
         self.channels = channels
         self.thresholds = STRONG if strong else AUTO
         self.length_samples = 0
-        self._screen = ClickScreen(channels, scale_of(sample_rate_hz), SCREENED, self.thresholds.common)
+        scale, limits = scale_of(sample_rate_hz), self.thresholds
+        self._screen = ClickScreen(
+            channels,
+            scale,
+            kept=limits.common,
+            screened=SCREENED,
+            suspecting=SUSPECTING,
+            sure=limits.sure,
+            fewest=limits.fewest,
+            sure_per_segment=limits.common_per_minute / 60.0 * SEGMENT * scale / sample_rate_hz,
+        )
         self._found = np.zeros((0, 5))
 
     def update(self, block: Samples) -> None:
