@@ -122,10 +122,10 @@ class Thresholds:
     fewest: int
 
 
-AUTO = Thresholds(lone=80.0, common=3.5, sure=20.0, common_per_minute=20.0, fewest=5)
+AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5)
 STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3)
-SCREENED, SUSPECTING, SEGMENT = 6.0, 1.8, 4096
-SHORT_S, LONG_FACTOR = 0.0012, 3.0
+SCREENED, SUSPECTING, SEGMENT, JOINED = 6.0, 1.8, 4096, 32
+SHORT_S, LONG_FACTOR = 0.0012, 6.0
 """Longer clicks must stand out by so much more, since drums last."""
 
 EDGE_S = 0.01
@@ -200,6 +200,7 @@ class ClickDetector:
         found = found[(found[:, 0] > edge) & (found[:, 1] < self.length_samples - edge)]
         found = found[np.lexsort((found[:, 2], found[:, 0]))]
         found = accepted(found, self.thresholds, minutes, self.sample_rate_hz)
+        found = joined(found, JOINED * scale_of(self.sample_rate_hz))
         return ClickReport(
             clicks=tuple(event(int(f), int(s), int(c), self.sample_rate_hz) for f, s, c in found[:, :3]),
             prominence_db=tuple(float(db) for db in db_from_gain(found[:, 3])),
@@ -224,6 +225,21 @@ def accepted(found: Found, thresholds: Thresholds, minutes: float, sample_rate_h
     many = max(thresholds.common_per_minute * minutes, thresholds.fewest)
     common = np.count_nonzero(clear > thresholds.sure) >= many
     return found[clear > (thresholds.common if common else thresholds.lone)]
+
+
+def joined(found: Found, apart: int) -> Found:
+    """Candidates of one channel with less than `apart` samples between them as one: a click's beginning and its end."""
+    kept: list[NDArray[np.float64]] = []
+    latest: dict[float, int] = {}
+    for row in found:
+        at = latest.get(row[2])
+        if at is not None and row[0] - kept[at][1] < apart:
+            kept[at][1] = max(kept[at][1], row[1])
+            kept[at][3:] = np.maximum(kept[at][3:], row[3:])
+        else:
+            latest[row[2]] = len(kept)
+            kept.append(row.copy())
+    return np.array(kept).reshape(-1, 5)
 
 
 def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
