@@ -20,6 +20,7 @@ constexpr double FLOOR = 2e-5;        // prediction errors below it are the form
 constexpr size_t PIECES = 8;
 constexpr int ROUNDS = 4;
 constexpr double LONG_FACTOR = 6.0;    // longer ones must stand out by so much more, since drums last
+constexpr double LOUDER = 10.0;        // in power
 constexpr double PRICE = 1.2;          // of replacing a sample, in mean squared errors: a little more than it saves
 constexpr double LOW = 0.6;            // of the threshold: where a click begins and ends, once it is one
 constexpr double WHITE = 1e-6;        // of the power, so that a recursion on a band-limited sound stays stable
@@ -267,7 +268,7 @@ private:
         Vector top(cells), scale(cells, 1e30);
         std::vector<std::pair<size_t, size_t>> spans;
         for (int round = 0; round < ROUNDS; ++round) {
-            if (!model(y, a, e))
+            if (!model(y, round > 0, a, e))
                 return;
             cells_of(e.data(), cells, top.data());
             for (size_t i = first_cell; i < last_cell; ++i)
@@ -292,7 +293,7 @@ private:
             auto [first, stop] = spans[n];
             const double usual_error = scale[first / cell_];
             stop = fitting_stop(x, y, a, spans, n, usual_error);
-            if (first < side || first >= side + segment_)
+            if (first < side || first >= side + segment_ || begins(y, first, stop))
                 continue;
             const double ratio = highest(forward.data() + first, stop - first) / usual_error;
             double peak = 0.0;
@@ -304,29 +305,43 @@ private:
         }
     }
 
-    // The model, of the whole or of one of its pieces, whose errors e of the whole have the lowest median: damage that is
-    // not yet found spoils some of them, and most of a sound is whole.
-    bool model(const Vector &y, Vector &best, Vector &e) const {
+    // The model of a piece, or where `whole` of all, whose errors e have the lowest median: damage that is not yet found
+    // spoils some of them, and most of a sound is whole. Every fourth stretch of 128 samples is judged.
+    bool model(const Vector &y, bool whole, Vector &best, Vector &e) const {
+        constexpr size_t LOOK = 128;
         const size_t length = y.size(), piece = length / PIECES;
-        Vector a, errors(length, 0.0), sorted;
+        Vector a, errors(LOOK), sorted;
         double least = 1e300;
-        for (size_t n = 0; n <= PIECES; ++n) {
+        for (size_t n = 0; n < PIECES + whole; ++n) {
             const bool all = n == PIECES;
             if (!(autoregression::burg({{y.data() + (all ? 0 : n * piece), all ? length : piece}}, ORDER, a) > 0.0))
                 continue;
-            predict(y.data() + ORDER, a.data(), errors.data() + ORDER, length - ORDER);
             sorted.clear();
-            for (size_t i = ORDER; i < length; i += 3)
-                sorted.push_back(std::abs(errors[i]));
+            for (size_t i = LOOK; i + LOOK <= length; i += 4 * LOOK) {
+                predict(y.data() + i, a.data(), errors.data(), LOOK);
+                for (double error : errors)
+                    sorted.push_back(std::abs(error));
+            }
             const auto middle = sorted.begin() + static_cast<ptrdiff_t>(sorted.size() / 2);
             std::nth_element(sorted.begin(), middle, sorted.end());
             if (*middle < least) {
                 least = *middle;
                 best = a;
-                e = errors;
             }
         }
-        return least < 1e300;
+        if (!(least < 1e300))
+            return false;
+        predict(y.data() + ORDER, best.data(), e.data() + ORDER, length - ORDER);
+        return true;
+    }
+
+    // Whether the sound itself is much louder after a span than before: then something has begun.
+    bool begins(const Vector &y, size_t first, size_t stop) const {
+        const size_t count = 16 * cell_;
+        if (first < count || stop + cell_ + count > y.size())
+            return false;
+        const double *before = y.data() + first - count, *after = y.data() + stop + cell_;
+        return autoregression::dot(after, after, count) > LOUDER * (autoregression::dot(before, before, count) + 1e-9);
     }
 
     // From where the forward error first stands out to where the backward error last does.

@@ -124,15 +124,15 @@ class Thresholds:
 
 AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5)
 STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3)
-SCREENED, SUSPECTING, SEGMENT, JOINED = 6.0, 1.8, 4096, 32
+SCREENED, SUSPECTING, SEGMENT, JOINED = 10.0, 1.8, 4096, 32
 SHORT_S, LONG_FACTOR = 0.0012, 6.0
 """Longer clicks must stand out by so much more, since drums last."""
 
 EDGE_S = 0.01
 """What begins or ends a file is no click."""
 
-EVEN_S, BEAT_S, ALIKE, NEIGHBOURS = 0.0005, 0.7, 1.4, 4
-"""Distances of a rhythm agree so well and are no longer, below a turn of any record (0.77 s); its hits are as alike."""
+PLAYED_S, EXACT_S, BEAT_S, ALIKE, NEIGHBOURS = 0.004, 0.0005, 0.7, 1.5, 4
+"""Distances of a rhythm, played or programmed, agree so well; they stay below a turn of a record (0.77 s)."""
 
 Found = NDArray[np.float64]
 """Candidates, (n, 5): first, stop, channel, prominence as a ratio, peak of what would be removed."""
@@ -220,11 +220,13 @@ def accepted(found: Found, thresholds: Thresholds, minutes: float, sample_rate_h
 
     One alone must stand far out; where many do, fainter ones are believed as well.
     """
-    clear = found[:, 3] / np.where(found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz, LONG_FACTOR, 1.0)
-    clear = np.where(recurrent(found, sample_rate_hz), 0.0, clear)
+    prominence = found[:, 3] / np.where(found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz, LONG_FACTOR, 1.0)
+    alone = np.where(recurrent(found, sample_rate_hz, even_s=PLAYED_S), 0.0, prominence)
     many = max(thresholds.common_per_minute * minutes, thresholds.fewest)
-    common = np.count_nonzero(clear > thresholds.sure) >= many
-    return found[clear > (thresholds.common if common else thresholds.lone)]
+    if np.count_nonzero(alone > thresholds.sure) < many:
+        return found[alone > thresholds.lone]
+    prominence[recurrent(found, sample_rate_hz, even_s=EXACT_S)] = 0.0
+    return found[prominence > thresholds.common]
 
 
 def joined(found: Found, apart: int) -> Found:
@@ -242,7 +244,7 @@ def joined(found: Found, apart: int) -> Found:
     return np.array(kept).reshape(-1, 5)
 
 
-def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
+def recurrent(found: Found, sample_rate_hz: int, *, even_s: float) -> NDArray[np.bool_]:
     """Which candidates are one of three at equal distances and of much the same size: a tone's, or a rhythm's."""
     marked = np.zeros(len(found), dtype=bool)
     for channel in np.unique(found[:, 2]):
@@ -254,7 +256,7 @@ def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
             distances_s = np.diff(found[three, 0], axis=0) / sample_rate_hz
             sizes = found[three, 4]
             alike = sizes.max(axis=0) <= ALIKE * sizes.min(axis=0)
-            even = np.abs(distances_s[1] - distances_s[0]) <= EVEN_S
+            even = np.abs(distances_s[1] - distances_s[0]) <= even_s
             marked[three[:, alike & even & (distances_s[0] <= BEAT_S)]] = True
     return marked
 
