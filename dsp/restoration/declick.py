@@ -124,7 +124,7 @@ class Thresholds:
 
 AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5)
 STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3)
-SCREENED, SUSPECTING, SEGMENT, JOINED = 10.0, 1.8, 4096, 32
+SCREENED, SUSPECTING, SEGMENT, JOINED = 16.0, 1.8, 4096, 32
 SHORT_S, LONG_FACTOR = 0.0012, 6.0
 """Longer clicks must stand out by so much more, since drums last."""
 

@@ -129,7 +129,7 @@ class GapFiller(SpanRepairer):
                 "expected_snr_db": expected_snr_db(new, error),
             }
         )
-        rest: Plane = weights @ np.stack([rest for _, _, rest in answers])
+        rest = answers[int(np.argmax(weights))][2]  # of one, since those of several would cancel
         whole: Plane = new + rest
         return whole
 
@@ -191,6 +191,9 @@ class Limits:
 AUTO = Limits(unlike_db=6.0, fall_db=12.0, per_second=4.0)
 STRONG = Limits(unlike_db=15.0, fall_db=24.0, per_second=12.0)
 QUIETEST_DBFS = -60.0
+ALIKE_ORDER = 600
+"""Of the models of either side: enough to tell one note from the next."""
+
 LAGS = tuple(sorted({*(2**k for k in range(6, 13)), *(441 * k for k in (1, 2, 4)), *(480 * k for k in (1, 2, 4))}))
 """Samples of the buffers that are played twice: powers of two, and 10, 20 and 40 ms."""
 
@@ -264,7 +267,7 @@ class DropoutDetector:
         return sorted(kept, key=lambda gap: (gap.event.start_s, gap.event.channel))
 
     def _look(self, three: Samples) -> None:
-        origin = (self._frames - 1) * self.frame
+        origin = (self._frames - 2) * self.frame
         self._frames += 1
         if len(self._found) >= MOST_KEPT:
             return
@@ -323,7 +326,7 @@ class DropoutDetector:
             return None
         if kind == "repeated" and np.ptp(plane[first:stop]) == 0.0:
             return None
-        models = fitted([left], 32), fitted([right], 32)
+        models = fitted([left], ALIKE_ORDER), fitted([right], ALIKE_ORDER)
         across = prediction_error(right, models[0]) * prediction_error(left, models[1])
         own = prediction_error(left, models[0]) * prediction_error(right, models[1])
         return float(db_from_power(across / own)) / 2.0 if own > 0.0 else None
