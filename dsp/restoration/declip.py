@@ -40,6 +40,9 @@ MOST_RISE = 8.0
 """How many times the clip level a filled-in sample may reach."""
 WORKERS = 2
 
+STEPS, HARD_STEPS, HARD = 180, 350, 0.2
+"""Iterations, and those for a channel of which more than the share `HARD` is cut off: what is far is reached late."""
+
 LEAST_PLATEAUS, LEAST_PLATEAUS_STRONG = 10, 4
 LEAST_FLAT = 0.25
 """Of the samples at the level, the share in plateaus: a limiter only touches its ceiling."""
@@ -49,8 +52,8 @@ MOST_STEP = 0.7
 """Mean step beside a plateau, of the level: squares jump, music arrives."""
 MOST_CUT_OFF = 0.65
 """Share of all samples at either level: beyond it the sound was made so."""
-KNEE_REACH_DB = 6.0
-KNEE_EXCESS = 1.3
+KNEE_REACH_DB = 3.0
+KNEE_EXCESS = 1.5
 """A knee shows as samples crowding below the level: so many times as densely as at their sparsest."""
 _BIN_BITS = 17
 
@@ -75,7 +78,7 @@ class Declip(Settings, frozen=True, kw_only=True):
     sections: tuple[Event, ...] = ()
     knee_db: Annotated[float, Meta(ge=0.0, le=12.0)] = 0.0
     """Samples up to this far below the level were bent as well: they may only grow."""
-    steps: Annotated[int, Meta(ge=1, le=1000)] = 150
+    steps: Annotated[int, Meta(ge=1, le=1000)] = STEPS
     """Iterations of the repair."""
     amount: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
     """How much of what was filled in is added."""
@@ -127,6 +130,12 @@ class Clipping:
         """Cut-off samples of all channels."""
         return sum(side.samples for side in self.sides)
 
+    def shares(self) -> dict[int, float]:
+        """The cut-off share of every clipped channel."""
+        channels = sorted({side.level.channel for side in self.sides})
+        samples = {c: sum(side.samples for side in self.sides if side.level.channel == c) for c in channels}
+        return {c: count / self.length_samples for c, count in samples.items()}
+
     def settings(self) -> Declip | None:
         """The repair; None where nothing is clipped.
 
@@ -140,7 +149,12 @@ class Clipping:
         for channel in sorted({side.level.channel for side in self.sides}):
             spans = [span for side in self.sides if side.level.channel == channel for span in side.spans]
             sections += [event(*span, channel, self.sample_rate_hz) for span in joined(spans, gap)]
-        return Declip(levels=tuple(side.level for side in self.sides), sections=tuple(sections), knee_db=knee_db)
+        return Declip(
+            levels=tuple(side.level for side in self.sides),
+            sections=tuple(sections),
+            knee_db=knee_db,
+            steps=HARD_STEPS if max(self.shares().values()) > HARD else STEPS,
+        )
 
 
 class ClipDetector:
