@@ -141,7 +141,7 @@ def rows(
 def instruments(seconds: float = 5.0, sample_rate_hz: int = 44_100) -> list[tuple[str, Audio]]:
     """Ten solo instruments by additive synthesis, in the manner of the published set: plucked, bowed, struck, blown."""
     kinds = {
-        # partials, their stretch, tilt (power of the number), decay (s, of the first partial), attack (s), vibrato (cents)
+        # partials, their stretch, tilt (power of the number), decay of the first (s), attack (s), vibrato (cents)
         "violin": (24, 0.0, 1.1, 0.0, 0.08, 18.0),
         "clarinet": (16, 0.0, 1.0, 0.0, 0.04, 0.0),
         "bassoon": (20, 0.0, 1.2, 0.0, 0.05, 3.0),
@@ -170,7 +170,7 @@ def _solo(
     seconds: float,
     sample_rate_hz: int,
 ) -> Signal:
-    """Notes of a pentatonic line; every partial has a level and a beginning of its own, and dies the faster the higher."""
+    """Notes of a pentatonic line; every partial has a level and a phase of its own, and dies the faster the higher."""
     rng = np.random.default_rng(seed)
     t = np.arange(round(seconds * sample_rate_hz)) / sample_rate_hz
     out = 1e-4 * rng.normal(size=len(t))

@@ -40,8 +40,8 @@ MOST_RISE = 8.0
 """How many times the clip level a filled-in sample may reach."""
 WORKERS = 2
 
-STEPS, HARD_STEPS, HARD = 180, 350, 0.2
-"""Iterations, and those for a channel of which more than the share `HARD` is cut off: what is far is reached late."""
+STEPS, MORE_STEPS, MOST_STEPS = 150, 1000, 600
+"""Iterations, and how many more the more of a channel is cut off (its share times this): what is far is reached late."""
 
 LEAST_PLATEAUS, LEAST_PLATEAUS_STRONG = 10, 4
 LEAST_FLAT = 0.25
@@ -153,7 +153,7 @@ class Clipping:
             levels=tuple(side.level for side in self.sides),
             sections=tuple(sections),
             knee_db=knee_db,
-            steps=HARD_STEPS if max(self.shares().values()) > HARD else STEPS,
+            steps=min(MOST_STEPS, round(STEPS + MORE_STEPS * max(self.shares().values()))),
         )
 
 
