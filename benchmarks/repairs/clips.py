@@ -69,7 +69,7 @@ def _spade_frames(windowed: Signal, bad: NDArray[np.bool_]) -> Signal:
         on = norm > EPSILON
         if not on.any():
             break
-        active, sparse, u, = active[on], sparse[on], u[on]
+        active, sparse, u = active[on], sparse[on], u[on]
         x = scipy.fft.irfft(sparse - u, size, norm="ortho")[:, :WINDOW]
         x = np.where(bad[active], sign[active] * np.maximum(sign[active] * x, least[active]), observed[active])
         z = coefficients(x)

@@ -41,7 +41,7 @@ MOST_RISE = 8.0
 WORKERS = 2
 
 STEPS, MORE_STEPS, MOST_STEPS = 150, 1000, 600
-"""Iterations, and how many more the more of a channel is cut off (its share times this): what is far is reached late."""
+"""Iterations: so many, more by the share of a channel that is cut off times this (what is far takes long), at most."""
 
 LEAST_PLATEAUS, LEAST_PLATEAUS_STRONG = 10, 4
 LEAST_FLAT = 0.25

@@ -10,7 +10,7 @@ from dsp.audio import Audio, Samples
 from dsp.chain import Chain, blocks_of, settings_from
 from dsp.errors import AudioError
 from dsp.kernels import social_step
-from dsp.restoration.declip import ClipDetector, Clipping, ClipLevel, Declip, joined
+from dsp.restoration.declip import ClipDetector, ClipLevel, Clipping, Declip, joined
 from dsp.restoration.events import Event
 from dsp.restoration.sparsity import Frame, sparsest
 
