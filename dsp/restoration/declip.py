@@ -50,8 +50,10 @@ MOST_INTERIOR = 0.25
 """Flat runs inside the sound for each plateau: synthesised squares and steps have them everywhere."""
 MOST_STEP = 0.7
 """Mean step beside a plateau, of the level: squares jump, music arrives."""
-MOST_CUT_OFF = 0.65
+MOST_CUT_OFF = 0.75
 """Share of all samples at either level: beyond it the sound was made so."""
+MOST_ABRUPT = 0.3
+"""Of a knee: the step onto the plateau for each step before. Where it is cut off without one, half on average."""
 KNEE_REACH_DB = 3.0
 KNEE_EXCESS = 1.5
 """A knee shows as samples crowding below the level: so many times as densely as at their sparsest."""
@@ -201,6 +203,7 @@ class ClipDetector:
         flat: int,
         hits: int,
         step: float,
+        abruptness: float,
         outgrown: int,
         spans: list[tuple[int, int]],
         histogram: list[int],
@@ -219,7 +222,7 @@ class ClipDetector:
             level=ClipLevel(level_dbfs=level_dbfs, channel=channel, polarity=polarity),
             plateaus=plateaus,
             samples=hits,
-            knee_db=knee_db(np.asarray(histogram), level),
+            knee_db=knee_db(np.asarray(histogram), level) if abruptness < MOST_ABRUPT else 0.0,
             spans=tuple(spans),
         )
 
