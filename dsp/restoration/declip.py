@@ -44,7 +44,7 @@ STEPS, MORE_STEPS, MOST_STEPS = 150, 1000, 600
 """Iterations: so many, more by the share of a channel that is cut off times this (what is far takes long), at most."""
 
 LEAST_PLATEAUS, LEAST_PLATEAUS_STRONG = 10, 4
-LEAST_FLAT = 0.25
+LEAST_FLAT = 0.1
 """Of the samples at the level, the share in plateaus: a limiter only touches its ceiling."""
 MOST_INTERIOR = 0.25
 """Flat runs inside the sound for each plateau: synthesised squares and steps have them everywhere."""
