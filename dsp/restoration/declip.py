@@ -40,7 +40,7 @@ MOST_RISE = 8.0
 """How many times the clip level a filled-in sample may reach."""
 WORKERS = 2
 
-STEPS, MORE_STEPS, MOST_STEPS = 150, 1000, 600
+STEPS, MORE_STEPS, MOST_STEPS = 150, 1000, 450
 """Iterations: so many, more by the share of a channel that is cut off times this (what is far takes long), at most."""
 
 LEAST_PLATEAUS, LEAST_PLATEAUS_STRONG = 10, 4
