@@ -57,7 +57,9 @@ class Line(Bounded, frozen=True, kw_only=True):
     @property
     def level_dbfs(self) -> float:
         """RMS at its loudest point re full scale."""
-        return max((float(db_from_gain(np.hypot(p.cosine, p.sine) / np.sqrt(2.0))) for p in self.points), default=-200.0)
+        return max(
+            (float(db_from_gain(np.hypot(p.cosine, p.sine) / np.sqrt(2.0))) for p in self.points), default=-200.0
+        )
 
 
 class Dehum(Settings, frozen=True, kw_only=True):
@@ -141,7 +143,9 @@ class DehumProcessor(Processor):
         highest_hz = 0.5 * sample_rate_hz / max((p.frequency_hz for p in track), default=50.0)
         lines = [line for line in lines if line.harmonic < highest_hz] if track else []
         self.orders = np.array(sorted({line.harmonic for line in lines}), dtype=np.float64)
-        self.lines = [(line.channel, int(np.searchsorted(self.orders, line.harmonic)), *_course(line)) for line in lines]
+        self.lines = [
+            (line.channel, int(np.searchsorted(self.orders, line.harmonic)), *_course(line)) for line in lines
+        ]
 
     def process(self, block: Samples) -> Samples:
         if not self.lines:
@@ -193,6 +197,7 @@ _REACH = 0.04  # how far the fundamental is followed from the nominal one, as a 
 _CENTRE = 0.016  # how far its mean may lie from it: the nearest notes are 2 % away
 _STEP_HZ = 0.02
 _MOST_STEPS = 3  # of the path in a second: 0.06 Hz
+_SPREAD_DB = 2.5  # of a line's level in clear frames about the model's: hum stands still, notes do not
 _BEND_HZ = 0.01  # what a second difference of the track is expected to be
 _MOST_NATS = 3.0  # what one bin may say: many lines that are always there count, not one that is loud
 _CHUNK = 64  # frames a best path is searched over at once
@@ -381,11 +386,12 @@ class Comb:
         passages = [self._passage(run) for run in _runs(self._frames)]
         weights = np.array([passage.times.size for passage in passages], dtype=np.float64)
         kept = [passage.significant(strong=strong) for passage in passages]
+        spread_db = float(np.average([p.spread_db(k) for p, k in zip(passages, kept, strict=True)], weights=weights))
         steadiness = float(np.average([p.steadiness(k) for p, k in zip(passages, kept, strict=True)], weights=weights))
         power = np.max([np.sum(p.power() * k, axis=0).max() for p, k in zip(passages, kept, strict=True)])
         harmonics = tuple(int(k) for k in self.orders[np.any([k.any(axis=1) for k in kept], axis=0)])
         dehum = None
-        if _is_hum(self, mean_hz, presence, steadiness, harmonics, strong=strong):
+        if spread_db <= _SPREAD_DB and _is_hum(self, mean_hz, presence, steadiness, harmonics, strong=strong):
             dehum = self._settings(passages, kept)
         return Hum(mean_hz, float(db_from_power(power)), harmonics, presence, steadiness, dehum)
 
@@ -613,7 +619,7 @@ def _is_hum(
     return (
         abs(mean_hz / comb.mains_hz - 1.0) <= _CENTRE
         and presence >= (0.2 if strong else 0.5)
-        and steadiness >= (0.6 if strong else 0.8)
+        and steadiness >= (0.6 if strong else 0.85)
         and len(harmonics) >= (1 if strong else 2)
     )
 

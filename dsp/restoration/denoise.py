@@ -155,7 +155,8 @@ _LOWEST_HZ = 20.0
 _SECTION_S = 10.0
 _STEP_DB = 0.25  # of the histograms
 _DEEPEST_DB, _LEVELS = -220.0, 900
-_SILENT_DBFS = -100.0
+_SILENT_DBFS_HZ = -160.0
+_HEARD_DB = 45.0  # noise further than this below the music is left alone
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class NoiseDetector:
     """Steady noise in one stream, the same whatever the blocks; `strong` believes weaker signs.
 
     span_s: start and end of a stretch that holds nothing but the noise; it is then believed as it is.
-    Memory grows by some 2 kB for every ten seconds. Raises AudioError on less than one channel, or a rate or span
+    Memory grows by less than a kilobyte a second. Raises AudioError on less than one channel, or a rate or span
     that cannot be.
     """
 
@@ -201,13 +202,9 @@ class NoiseDetector:
         self.starts = starts[(starts >= 1) & (starts < self.size // 2)]
         self.counts = np.diff(np.append(self.starts, self.size // 2))
         self.centres_hz = (self.starts + 0.5 * (self.counts - 1)) * width
-        self.position = 0
         self._pending: Samples | None = None
-        self._origin = 0
-        self._levels: list[NDArray[np.uint16]] = []  # (frames, bands) a section, quarter dB above the deepest
-        self._section: list[Reals] = []
+        self._levels: list[NDArray[np.uint16]] = []  # (frames, bands) each, quarter dB above the deepest
         self._section_frames = max(1, round(_SECTION_S * sample_rate_hz / self.every))
-        self._sections: list[tuple[NDArray[np.float64], float]] = []
 
     def update(self, block: Samples) -> None:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
@@ -244,17 +241,20 @@ class NoiseDetector:
             floor = db_from_power(power_from_db(inside).mean(axis=0))
             return self._noise(levels, floor, np.ones(len(floor), dtype=bool), 1.0)
         floor, sure, share = steady_floor(levels, self.counts, self._section_frames, strong=self.strong)
-        if not self._is_noise(floor, sure, share):
-            return Noise(float(-200.0), 0.0, float(share), ())
-        return self._noise(levels, floor, sure, share)
+        if not self._is_noise(floor, sure):
+            return Noise(-200.0, 0.0, share, ())
+        floor, sure = one_noise(floor, sure, self.centres_hz)
+        found = self._noise(levels, floor, sure, share)
+        heard = found.snr_db <= (70.0 if self.strong else _HEARD_DB)
+        return found if heard else Noise(found.level_dbfs, found.snr_db, share, ())
 
-    def _is_noise(self, floor: Reals, sure: NDArray[np.bool_], share: float) -> bool:
+    def _is_noise(self, floor: Reals, sure: NDArray[np.bool_]) -> bool:
         """Whether most of the treble, where hiss is heard and music leaves room, has a floor."""
         treble = (self.centres_hz > 2_000.0) & (self.centres_hz < 14_000.0)
         if not treble.any():
             return False
         heard = floor[treble & sure]
-        enough = sure[treble].mean() >= (0.5 if self.strong else 0.8)
+        enough = sure[treble].mean() >= (0.3 if self.strong else 0.55)
         return bool(enough and db_from_power(power_from_db(heard).mean()) > (-125.0 if self.strong else -120.0))
 
     def _noise(self, levels: Reals, floor: Reals, sure: NDArray[np.bool_], share: float) -> Noise:
@@ -280,7 +280,7 @@ def steady_floor(
     levels: (frames, bands) power densities in dB, means of `counts` bins. A noise's levels spread by what chance
     makes of a mean of so many bins, around one level; the lowest moments of a band tell whether they do.
     """
-    loud = levels.max(axis=1) > _SILENT_DBFS - 60.0  # digital silence has no floor
+    loud = levels.max(axis=1) > _SILENT_DBFS_HZ  # digital silence has no floor
     levels = levels[loud]
     bands = levels.shape[1]
     if len(levels) < 2 * section_frames:
@@ -288,16 +288,18 @@ def steady_floor(
     # Hann frames: neighbouring bins know of each other, two thirds of them count.
     spread = 4.34 / np.sqrt(np.maximum(counts * 0.67, 1.0))
     lowest = np.quantile(levels, 0.002, axis=0)
-    # The floor's level is the densest one near the bottom.
     floor, share = np.zeros(bands), np.zeros(bands)
     for b in range(bands):
         column = levels[:, b]
         tries = lowest[b] + np.arange(0.0, 5.0 * spread[b] + 1.0, _STEP_DB)
         inside = np.array([(np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB).mean() for at in tries])
-        best = int(inside.argmax())
-        near = column[np.abs(column - tries[best]) <= 2.0 * spread[b] + _STEP_DB]
-        floor[b] = db_from_power(power_from_db(near).mean())
-        share[b] = inside[best]
+        # The lowest that many share: what the music adds only ever lifts it. From there to the middle of it.
+        at = tries[int(np.argmax(inside >= 0.5 * inside.max()))]
+        for _ in range(3):
+            near = column[np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB]
+            at = float(np.median(near)) if len(near) else at
+        floor[b] = at + spread[b] ** 2 / 8.69  # the mean of powers lies above the median of levels
+        share[b] = len(near) / len(column)
     reach = 2.0 * spread + 2.0 * _STEP_DB
     sections = np.array_split(levels, max(1, len(levels) // section_frames))
     # Nowhere below: a section whose quiet moments lie under the floor contradicts it.
@@ -315,6 +317,25 @@ def steady_floor(
         & (where >= (0.1 if strong else 0.3))
     )
     return floor, sure, float(np.median(share[sure])) if sure.any() else 0.0
+
+
+def one_noise(floor: Reals, sure: NDArray[np.bool_], centres_hz: Reals) -> tuple[Reals, NDArray[np.bool_]]:
+    """The floors that make one smooth spectrum with the treble's: no noise jumps, a drone or a chord that stands does."""
+    near = np.where(sure, floor, np.inf)
+    padded = np.pad(near, 2, constant_values=np.inf)
+    lowest = np.lib.stride_tricks.sliding_window_view(padded, 5).min(axis=1)
+    floor = np.minimum(floor, lowest + 2.5)
+    inside = sure & (centres_hz > 2_000.0) & (centres_hz < 14_000.0)
+    bands = np.flatnonzero(inside)
+    for order in (range(bands[0] - 1, -1, -1), range(bands[-1] + 1, len(floor))):
+        last = bands[0] if order.step < 0 else bands[-1]
+        for b in order:
+            away_oct = abs(np.log2(centres_hz[b] / centres_hz[last]))
+            if sure[b] and abs(floor[b] - floor[last]) <= 1.5 + 6.0 * away_oct:
+                inside[b], last = True, b
+            elif away_oct > 1.0:
+                break
+    return floor, inside
 
 
 EXAMPLES = (
