@@ -210,7 +210,7 @@ class Hum:
     """What was found: `dehum` removes it, and is None where nothing was.
 
     fundamental_hz: mean; level_dbfs: RMS of all lines together in the channel that has most; presence: share of
-    the file in which they were seen; steadiness: how much of what stands at the lines' places is the steady lines (1 all).
+    the file in which they were seen; steadiness: share of frames in which the lines stood where and as the rest says.
     """
 
     fundamental_hz: float
@@ -298,7 +298,7 @@ def _low_pass(sample_rate_hz: int, rate_hz: float) -> Reals:
 
 
 def _whitened(chunk: Reals, hop: int, frames: int) -> Reals:
-    """How far each quarter-hertz bin stands above its neighbours, in nats from noise; (frames, bins), channels' mean."""
+    """How far each quarter-hertz bin stands above its neighbours, in nats; (frames, bins), the channels' mean."""
     windows = np.lib.stride_tricks.sliding_window_view(chunk, 2 * hop, axis=1)[:, ::hop][:, :frames]
     hann = (0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * hop) + 0.5) / hop)).astype(np.float32)
     spectra = scipy.fft.rfft(windows.astype(np.float32) * hann, 4 * hop, axis=-1)[..., : 4 * int(HIGHEST_HZ + 60.0)]
@@ -339,8 +339,8 @@ class Comb:
         steady = np.median(standing[np.arange(len(path)), path], axis=0)
         if mean < PATH_SCORE or (np.sort(steady)[-2:] < STEADY_SCORE).any():
             return
-        times = (first_frame + np.arange(len(path)) + 1.0) * self.hop / self.rate
-        lines, noise, track = self._follow(chunk, times, self.states_hz[path])
+        times = _middles(first_frame, len(path), self.hop / self.rate)
+        lines, noise, track = self._follow(chunk, times, np.asarray(self.states_hz[path], dtype=np.float64))
         self._times += times.tolist()
         self._track += track.tolist()
         self._frames.append((first_frame, lines, noise))
@@ -398,7 +398,7 @@ class Comb:
     def _passage(self, run: list[tuple[int, Complexes, Reals]]) -> Passage:
         lines = np.concatenate([lines for _, lines, _ in run], axis=2)
         noise = np.concatenate([noise for _, _, noise in run], axis=2)
-        times = (run[0][0] + np.arange(lines.shape[2]) + 1.0) * self.hop / self.rate
+        times = _middles(run[0][0], lines.shape[2], self.hop / self.rate)
         return Passage(times, lines, noise)
 
     def _settings(self, passages: list[Passage], kept: list[NDArray[np.bool_]]) -> Dehum:
@@ -423,6 +423,11 @@ class Comb:
             track=tuple(TrackPoint(time_s=t, frequency_hz=f) for t, f in zip(times, points_hz.tolist(), strict=True)),
             lines=tuple(lines),
         )
+
+
+def _middles(first_frame: int, frames: int, hop_s: float) -> Reals:
+    """Seconds at which frames of two hops have their middles."""
+    return (first_frame + 1.0 + np.arange(frames, dtype=np.float64)) * hop_s
 
 
 PATH_SCORE = 2.5
@@ -508,13 +513,13 @@ class Passage:
 
     def __init__(self, times: Reals, lines: Complexes, noise: Reals) -> None:
         self.times, self.lines, self.noise = times, lines, noise
-        fits = []
+        fits: list[tuple[float, Reals, Complexes, Reals, Complexes]] = []
         for spacing_s in self.SPACINGS_S:
             count = 1 + int((times[-1] - times[0]) / spacing_s)
             knots = np.linspace(times[0], times[-1], count) if count > 1 else times[:1]
             if fits and count == len(fits[-1][1]):
                 continue
-            fits.append((*self._fit(knots),))
+            fits.append(self._fit(knots))
         self.cost, self.knots, self.amplitude, self.variance, self.model = min(fits, key=lambda fit: fit[0])
 
     def _fit(self, knots: Reals) -> tuple[float, Reals, Complexes, Reals, Complexes]:

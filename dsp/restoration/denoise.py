@@ -232,13 +232,13 @@ class NoiseDetector:
         """The noise of all that came."""
         if not self._levels:
             return Noise(-200.0, 0.0, 0.0, ())
-        levels = np.concatenate(self._levels) * _STEP_DB + _DEEPEST_DB
+        levels = np.concatenate(self._levels).astype(np.float64) * _STEP_DB + _DEEPEST_DB
         if self.span_s is not None:
             first, last = (int(np.ceil(s * self.rate / self.every)) for s in self.span_s)
             inside = levels[first : max(last, first + 1)]
             if not len(inside):
                 raise AudioError(f"span_s: {self.span_s} lies beyond the end")
-            floor = db_from_power(power_from_db(inside).mean(axis=0))
+            floor: Reals = db_from_power(np.asarray(power_from_db(inside).mean(axis=0), dtype=np.float64))
             return self._noise(levels, floor, np.ones(len(floor), dtype=bool), 1.0)
         floor, sure, share = steady_floor(levels, self.counts, self._section_frames, strong=self.strong)
         if not self._is_noise(floor, sure):
@@ -320,7 +320,7 @@ def steady_floor(
 
 
 def one_noise(floor: Reals, sure: NDArray[np.bool_], centres_hz: Reals) -> tuple[Reals, NDArray[np.bool_]]:
-    """The floors that make one smooth spectrum with the treble's: no noise jumps, a drone or a chord that stands does."""
+    """The floors that make one smooth spectrum with the treble's: no noise jumps, but a drone or a chord does."""
     near = np.where(sure, floor, np.inf)
     padded = np.pad(near, 2, constant_values=np.inf)
     lowest = np.lib.stride_tricks.sliding_window_view(padded, 5).min(axis=1)
@@ -341,15 +341,15 @@ def one_noise(floor: Reals, sure: NDArray[np.bool_], centres_hz: Reals) -> tuple
 EXAMPLES = (
     Denoise(
         profile=(
-            NoisePoint(frequency_hz=30.0, level_dbfs_hz=-60.0),
-            NoisePoint(frequency_hz=20_000.0, level_dbfs_hz=-65.0),
+            NoisePoint(frequency_hz=30.0, level_dbfs_hz=-112.0),
+            NoisePoint(frequency_hz=20_000.0, level_dbfs_hz=-117.0),
         ),
         reduction_db=12.0,
     ),
     Denoise(
         profile=(
-            NoisePoint(frequency_hz=200.0, level_dbfs_hz=-55.0),
-            NoisePoint(frequency_hz=5_000.0, level_dbfs_hz=-70.0),
+            NoisePoint(frequency_hz=200.0, level_dbfs_hz=-115.0),
+            NoisePoint(frequency_hz=5_000.0, level_dbfs_hz=-120.0),
         ),
         reduction_db=20.0,
     ),
