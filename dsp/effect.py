@@ -69,6 +69,8 @@ class Settings(Bounded, frozen=True, kw_only=True, tag_field="effect", tag=str.l
 
     title: ClassVar[str] = ""
     """What the effect does, in a few words for a listing."""
+    repairs: ClassVar[bool] = False
+    """Whether it mends the file it was planned for: at the file's own rate, before everything else."""
 
     @abstractmethod
     def is_neutral(self) -> bool:

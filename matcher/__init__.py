@@ -1,4 +1,4 @@
-"""The mastering engine: `match`, `analyze`, `plan`, `render`, `blend`, and the types they give.
+"""The mastering engine: `match`, `analyze`, `plan`, `render`, `blend`, `inspect`, `restore`, and the types they give.
 
 Importing this loads nothing heavy; each name is fetched from its module when it is first used.
 """
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matcher.analysis import analyze as analyze
     from matcher.blending import Blend as Blend
     from matcher.blending import blend as blend
+    from matcher.damage import inspect as inspect
     from matcher.matching import match as match
     from matcher.matching import plan as plan
     from matcher.plans import Plan as Plan
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from matcher.reference import Reference as Reference
     from matcher.rendering import render as render
     from matcher.reporting import Report as Report
+    from matcher.restoring import restore as restore
 
 _HOMES = {
     "Aims": "matcher.aims",
@@ -32,9 +34,11 @@ _HOMES = {
     "Report": "matcher.reporting",
     "analyze": "matcher.analysis",
     "blend": "matcher.blending",
+    "inspect": "matcher.damage",
     "match": "matcher.matching",
     "plan": "matcher.matching",
     "render": "matcher.rendering",
+    "restore": "matcher.restoring",
 }
 
 __all__ = sorted(_HOMES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from msgspec import Meta
 
@@ -26,6 +26,8 @@ class Aims(Bounded, frozen=True, kw_only=True):
     width: Share = 1.0
     dynamics: Share = 1.0
     loudness: Share = 1.0
+    restore: Literal["auto", "off", "strong"] = "auto"
+    """Whether damage is mended first: where it is sure, not at all, or on weaker signs too."""
     limiter: bool = True
     max_limiting_db: Annotated[float, Meta(ge=0.0, le=24.0)] = 10.0
     """The limiter's gain reduction stays below this for 95 % of the time; loudness is given up for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,12 +76,26 @@ def as_blend(reference: Sources | Blend) -> Blend:
     return reference if isinstance(reference, Blend) else blend(*_all(reference))
 
 
+Analysis = Callable[[Source, bool, Progress], Profile]
+
+
+def analysis(source: Source, use_cache: bool, progress: Progress) -> Profile:
+    """`analyze`, as the target's analysis that does no more."""
+    return analyze(source, use_cache=use_cache, progress=progress)
+
+
 def measured(
-    target: Source, reference: Blend, *, use_cache: bool = True, progress: Progress | None = None
+    target: Source,
+    reference: Blend,
+    *,
+    use_cache: bool = True,
+    progress: Progress | None = None,
+    of_target: Analysis = analysis,
 ) -> tuple[Profile, Reference]:
     """Profiles of the target and of every track that serves, each made once, two at a time.
 
-    progress: called with the share done, from this thread alone. Errors as in `analyze`.
+    progress: called with the share done, from this thread alone. of_target: what analyses the target. Errors as in
+    `analyze`.
     """
     report = progress or (lambda done: None)
     first = _identity(target)
@@ -98,7 +112,7 @@ def measured(
             tell(sum(shares.values()) / len(shares))
 
         source, role = jobs[key]
-        profile = analyze(source, use_cache=use_cache, progress=on_the_way)
+        profile = (of_target if key == first else analysis)(source, use_cache, on_the_way)
         check_fit(profile, role)
         profiles[key], shares[key] = profile, 1.0
 
@@ -135,6 +149,8 @@ def _all(sources: Sources) -> tuple[Source, ...]:
 
 def _identity(source: Source) -> object:
     """Equal for what need not be measured twice."""
+    if isinstance(source, AudioSource) and source.path is not None:
+        source = source.path
     return os.path.abspath(source) if isinstance(source, str | Path) else id(source)
 
 

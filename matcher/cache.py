@@ -21,6 +21,11 @@ def folder() -> Path:
     return Path(os.environ.get("MATCH_CACHE_DIR") or platformdirs.user_cache_dir("match")) / "profiles"
 
 
+def kept(kind: str, name: str) -> Path:
+    """Where something else than a profile is kept."""
+    return folder().parent / kind / name
+
+
 def _path(content_hash: str) -> Path:
     return folder() / f"{content_hash}-{PROFILE_VERSION}.npz"
 
@@ -39,16 +44,21 @@ def load(content_hash: str) -> Profile | None:
 def store(profile: Profile) -> None:
     """Keep a profile; a cache that cannot be written is no reason to fail."""
     with contextlib.suppress(OSError):
-        folder().mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=folder(), suffix=".tmp")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(profile.to_bytes())
-            os.replace(temporary, _path(profile.content_hash))
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        put(_path(profile.content_hash), profile.to_bytes())
         _shrink()
+
+
+def put(path: Path, content: bytes) -> None:
+    """A whole file or none, its folder made where there is none; OSError where it cannot be written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def _shrink() -> None:

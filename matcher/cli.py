@@ -165,6 +165,8 @@ AIMS = (
                  help="How much of a difference is taken for mastering, not for music; 1 matches everything."),
     click.option("--only", callback=_only, default=None, metavar="NAMES",
                  help="Nothing but these: eq, width, dynamics, loudness, with commas."),
+    click.option("--restore", type=click.Choice(["auto", "off", "strong"]), default="auto", show_default=True,
+                 help="Mend damage first: where it is sure, not at all, or on weaker signs too."),
     click.option("--no-limiter", is_flag=True, help="No limiter: loudness ends where the peaks meet the ceiling."),
     click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before."),
 )  # fmt: skip
@@ -228,13 +230,14 @@ def _aims(options: dict[str, Any]) -> Aims:
     from matcher.aims import Aims
 
     only = options.pop("only")
-    shares = {name: options.pop(name) for name in ("eq", "width", "dynamics")} | {"loudness": 1.0}
+    shares: dict[str, Any] = {name: options.pop(name) for name in ("eq", "width", "dynamics")} | {"loudness": 1.0}
     return Aims(
         ceiling_dbtp=options.pop("ceiling"),
         loudness_lufs=options.pop("loudness"),
         max_limiting_db=options.pop("max_limiting"),
         amount=options.pop("amount"),
         belief=options.pop("belief"),
+        restore=options.pop("restore"),
         limiter=not options.pop("no_limiter"),
         **{name: share if name in only else 0.0 for name, share in shares.items()},
     )
@@ -282,8 +285,9 @@ def cli() -> None:
 @with_options(REFERENCES)
 @click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
 @click.option("--plan", "plan_path", type=PATH, default=None, help="Also write the plan, as JSON that can be edited.")
+@click.option("--residual", type=PATH, default=None, help="Also write what the repairs took out, as a float WAV.")
 @with_options(AIMS, WRITING)
-def master(target: Path, output: Path | None, plan_path: Path | None, **options: Any) -> None:
+def master(target: Path, output: Path | None, plan_path: Path | None, residual: Path | None, **options: Any) -> None:
     """Master TARGET to belong beside REFERENCE (the default command)."""
     with _loading():
         reference = _blend(options)
@@ -304,6 +308,7 @@ def master(target: Path, output: Path | None, plan_path: Path | None, **options:
             sample_rate_hz=options["sample_rate"],
             threads=options["threads"],
             use_cache=not options["no_cache"],
+            residual=residual,
             stages=stages,
         )
     with _in_place(report.rendered):
@@ -348,6 +353,110 @@ def analyze(files: tuple[Path, ...], as_json: bool, music: bool, no_cache: bool)
     for profile, piece in zip(profiles, pieces, strict=True):
         for name, value in piece.get("music", {}).items():
             click.echo(f"{profile.name}: {name} {value}")
+
+
+@cli.command()
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
+@click.option("--strong", is_flag=True, help="Believe weaker signs too.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON list with every event and setting.")
+@click.option("--no-cache", is_flag=True, help="Search again what was searched before.")
+def inspect(files: tuple[Path, ...], strong: bool, as_json: bool, no_cache: bool) -> None:
+    """Look for damage: what, where, how bad, and what would be done."""
+    with _loading():
+        from matcher import inspect as search
+
+    with _progress(not as_json) as stages:
+        found = []
+        for file in files:
+            progress = None if stages is None else lambda done, name=file.name: stages(name, done)
+            found.append(search(file, strong=strong, use_cache=not no_cache, progress=progress))
+    if as_json:
+        click.echo(json.dumps([damage.to_dict() for damage in found], indent=2, ensure_ascii=False))
+        return
+    for damage in found:
+        _print_damage(damage)
+
+
+def _kinds(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...] | None:
+    if value is None:
+        return None
+    from matcher.damage import KINDS
+
+    names = tuple(name.strip() for name in value.split(","))
+    for name in names:
+        if name not in KINDS:
+            raise click.BadParameter(f"{name!r} is not one of {', '.join(KINDS)}")
+    return names
+
+
+@cli.command()
+@click.argument("target", type=PATH)
+@click.option("--output", "-o", type=PATH, required=True, help="Where the repaired sound goes: .wav, .flac or .aiff.")
+@click.option("--only", callback=_kinds, default=None, metavar="NAMES",
+              help="Nothing but these repairs, by the names that `match inspect` prints, with commas.")
+@click.option("--strong", is_flag=True, help="Believe weaker signs too.")
+@click.option("--noise-from", type=str, default=None, metavar="START-END",
+              help="Seconds that hold nothing but the noise to be reduced.")
+@click.option("--residual", type=PATH, default=None, help="Also write what was taken out, as a float WAV.")
+@with_options(WRITING)
+def restore(
+    target: Path,
+    output: Path,
+    only: tuple[str, ...] | None,
+    strong: bool,
+    noise_from: str | None,
+    residual: Path | None,
+    **options: Any,
+) -> None:
+    """Mend TARGET and do nothing else to it."""
+    with _loading():
+        from matcher import restore as mend
+        from matcher.io import shown
+
+    with _progress(not options["quiet"] and not options["as_json"]) as stages:
+        restored = mend(
+            target,
+            output,
+            only=only,
+            strong=strong,
+            noise_from_s=_span(noise_from),
+            residual=residual,
+            force=options["force"],
+            bit_depth=_depth(options),
+            sample_rate_hz=options["sample_rate"],
+            threads=options["threads"],
+            stages=stages,
+        )
+    with _in_place(restored.rendered):
+        if options["verify"]:
+            _verified(target, restored.rendered, restored.plan)
+        if options["as_json"]:
+            data = {"damage": restored.damage.to_dict(), "result": restored.rendered.profile.summary()}
+            click.echo(json.dumps(data | {"output": str(output)}, indent=2, ensure_ascii=False))
+        elif not options["quiet"]:
+            _print_damage(restored.damage)
+            click.echo(f"{shown(output)} ({_kind(restored.rendered)})")
+
+
+def _span(text: str | None) -> tuple[float, float] | None:
+    """START-END in seconds."""
+    if text is None:
+        return None
+    try:
+        first, last = (float(part) for part in text.split("-"))
+    except ValueError:
+        first, last = 0.0, 0.0
+    if not 0.0 <= first < last:
+        raise click.BadParameter(f"{text!r} is not START-END in seconds, as 0.5-2", param_hint="--noise-from")
+    return first, last
+
+
+def _print_damage(damage: Any) -> None:
+    """One line for each kind of damage, or one that says there is none."""
+    if not damage.findings:
+        click.echo(f"{damage.name}: no damage found")
+    for finding in damage.findings:
+        click.echo(f"{damage.name}: {finding.kind}: {finding.said}{'' if finding.repair else '; would be left alone'}")
 
 
 @cli.command()

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
 from dsp.audio import Audio
 from dsp.effects.gain import Gain
+from dsp.errors import FileError
+from matcher import masters
 from matcher.aims import Aims
-from matcher.analysis import Source, analyze, check_fit, opened
-from matcher.blending import Blend, Sources, as_blend, measured
+from matcher.analysis import Progress, Source, analyze, check_fit, opened
+from matcher.blending import Analysis, Blend, Sources, as_blend, measured
+from matcher.damage import Damage, inspect
 from matcher.distance import gap
-from matcher.io import check_output, default_output, output_format
-from matcher.planner.loop import make_plan
-from matcher.plans import Plan
+from matcher.io import AudioSource, check_output, content_hash, default_output, output_format, shown
+from matcher.mending import Mended, check_residual, write_residual
+from matcher.planner.loop import make_plan, track
+from matcher.plans import Plan, Step
 from matcher.profile import Profile
 from matcher.reference import DIMENSIONS, Reference
 from matcher.rendering import Rendered, render
@@ -43,10 +50,11 @@ def plan(
 
     reference: as in `match`. Raises FileError, AudioError, UnfitError.
     """
-    goal = reference if isinstance(reference, Reference) else as_blend(reference)
-    _open_once(target, goal)
-    before, there = _measured(target, goal, use_cache, stages)
-    return _planned(target, before, there, aims or Aims(), _warnings(target, before, goal, there), stages)
+    asked = reference if isinstance(reference, Reference) else as_blend(reference)
+    _open_once(target, asked)
+    aims = aims or Aims()
+    with _prepared(target, asked, aims, use_cache, stages) as ready:
+        return _planned(ready, aims, stages, use_cache)
 
 
 def match(
@@ -61,6 +69,7 @@ def match(
     dither: bool = True,
     threads: int = 2,
     use_cache: bool = True,
+    residual: Path | str | None = None,
     stages: Stages | None = None,
 ) -> Report:
     """Master `target` to belong beside `reference`.
@@ -68,7 +77,8 @@ def match(
     reference: a track, several that are averaged, a `blend` with tracks of their own for tone, dynamics or loudness, or
     a `Reference` that was measured before. output: the file to write; `NAME-mastered.wav` beside a target that is a
     file, in memory (`report.audio`) for an `Audio`. bit_depth: 16, 24 or 32 (float); the target's own where None.
-    sample_rate_hz: the target's own where None. Raises FileError, AudioError, UnfitError; then no file is left.
+    sample_rate_hz: the target's own where None. residual: where to write what the repairs took out, input minus
+    output, as 32-bit float. Raises FileError, AudioError, UnfitError; then no file is left.
     """
     started = time.perf_counter()
     aims = aims or Aims()
@@ -77,41 +87,83 @@ def match(
     asked = reference if isinstance(reference, Reference) else as_blend(reference)
     if output is not None:
         _refuse_early(target, asked, Path(output), force, bit_depth)
+    if residual is not None:
+        _refuse_residual(target, Path(residual), output, force)
     _open_once(target, asked)
-    before, goal = _measured(target, asked, use_cache, stages)
-    made = _planned(target, before, goal, aims, _warnings(target, before, asked, goal), stages)
+    with _prepared(target, asked, aims, use_cache, stages) as ready:
+        made = _planned(ready, aims, stages, use_cache)
 
-    def rendered(plan: Plan, last: bool) -> Rendered:
-        return render(
-            target,
-            plan,
-            output,
-            force=force,
-            bit_depth=bit_depth,
-            sample_rate_hz=sample_rate_hz,
-            dither=dither,
-            threads=threads,
-            progress=None if stages is None else lambda done: stages("render", done),
-            accept=lambda found: last or _corrected(plan, found) is None,
-        )
+        def rendered(plan: Plan, last: bool) -> Rendered:
+            return render(
+                ready.sound,
+                plan,
+                output,
+                force=force,
+                bit_depth=bit_depth,
+                sample_rate_hz=sample_rate_hz,
+                dither=dither,
+                threads=threads,
+                progress=None if stages is None else lambda done: stages("render", done),
+                accept=lambda found: last or _corrected(plan, found) is None,
+            )
 
-    # What is still to be corrected is not put in place: whatever stops the work before its end, there is no file.
-    for left in reversed(range(CORRECTIONS + 1)):
-        result = rendered(made, last=not left)
-        closer = _corrected(made, result) if left else None
-        if closer is None:
-            break
-        made = closer
+        # What is still to be corrected is not put in place: whatever stops the work before its end, there is no file.
+        for left in reversed(range(CORRECTIONS + 1)):
+            result = rendered(made, last=not left)
+            closer = _corrected(made, result) if left else None
+            if closer is None:
+                break
+            made = closer
+        if residual is not None:
+            write_residual(Path(residual), ready.sound)
+    if use_cache and made.steps:
+        masters.remember(result.profile.content_hash if output is None else content_hash(output), made)
     return Report(
         plan=made,
-        before=before,
+        before=ready.before,
         after=result.profile,
-        reference=goal,
-        gap_before=gap(before, goal),
-        gap_after=gap(result.profile, goal),
+        reference=ready.goal,
+        gap_before=gap(ready.before, ready.goal),
+        gap_after=gap(result.profile, ready.goal),
         rendered=result,
         seconds=time.perf_counter() - started,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A target that is whole, measured beside its reference."""
+
+    sound: AudioSource
+    """Behind its repairs, where there is something to repair."""
+    damage: Damage | None
+    before: Profile
+    goal: Reference
+    warnings: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def _prepared(
+    target: Source, asked: Blend | Reference, aims: Aims, use_cache: bool, stages: Stages | None
+) -> Iterator[Prepared]:
+    """Look for damage, measure both sides, mend what can be mended and measure that."""
+    found: list[Damage] = []
+
+    def examined(source: Source, use_cache: bool, progress: Progress) -> Profile:
+        if aims.restore != "off":
+            found.append(inspect(source, strong=aims.restore == "strong", use_cache=use_cache, progress=progress))
+        return analyze(source, use_cache=use_cache, progress=progress)
+
+    with contextlib.ExitStack() as open_until_the_end:
+        sound = open_until_the_end.enter_context(opened(target))
+        before, goal = _measured(sound, asked, use_cache, examined, stages)
+        damage = found[0] if found else None
+        if damage is not None and damage.mendable:
+            sound = open_until_the_end.enter_context(Mended.of(sound, damage.chain))
+            sound.keep(None if stages is None else lambda done: stages("repair", done))
+            before = analyze(sound, use_cache=use_cache)
+            check_fit(before, "target")
+        yield Prepared(sound, damage, before, goal, _warnings(target, before, asked, goal))
 
 
 def _refuse_early(
@@ -128,6 +180,13 @@ def _refuse_early(
         )
 
 
+def _refuse_residual(target: Source, residual: Path, output: Path | str | None, force: bool) -> None:
+    if output is not None and os.path.realpath(residual) == os.path.realpath(output):
+        raise FileError(f"{shown(residual)}: is the master itself; choose another name for the residual")
+    with opened(target) as audio:
+        check_residual(residual, audio, force=force)
+
+
 def _open_once(target: Source, reference: Blend | Reference) -> None:
     """Refuse files that cannot be read, in the order they were named, before the first is analysed."""
     for source in (target, *(reference.sources if isinstance(reference, Blend) else ())):
@@ -136,28 +195,56 @@ def _open_once(target: Source, reference: Blend | Reference) -> None:
 
 
 def _measured(
-    target: Source, reference: Blend | Reference, use_cache: bool, stages: Stages | None
+    target: Source, reference: Blend | Reference, use_cache: bool, of_target: Analysis, stages: Stages | None
 ) -> tuple[Profile, Reference]:
     """Profiles of the target and of all that it is matched to."""
-    progress = None if stages is None else lambda done: stages("analyze", done)
+    progress: Progress = (lambda done: None) if stages is None else lambda done: stages("analyze", done)
     if isinstance(reference, Blend):
-        return measured(target, reference, use_cache=use_cache, progress=progress)
-    profile = analyze(target, use_cache=use_cache, progress=progress)
+        return measured(target, reference, use_cache=use_cache, progress=progress, of_target=of_target)
+    profile = of_target(target, use_cache, progress)
     check_fit(profile, "target")
     return profile, reference
 
 
-def _planned(
-    target: Source, before: Profile, goal: Reference, aims: Aims, warnings: tuple[str, ...], stages: Stages | None
-) -> Plan:
-    with opened(target) as audio:
-        made = make_plan(audio, before, goal, aims, None if stages is None else lambda done: stages("plan", done))
-    served = [goal.serves(profile) for profile in goal.tracks]
-    references = tuple(
-        track if serves == DIMENSIONS else msgspec.structs.replace(track, serves=serves)
-        for track, serves in zip(made.references, served, strict=True)
+def _planned(ready: Prepared, aims: Aims, stages: Stages | None, known: bool) -> Plan:
+    """known: whether a master that was made here is to be known again."""
+    references = tuple(msgspec.structs.replace(track(p), serves=_serves(ready.goal, p)) for p in ready.goal.tracks)
+    target = track(ready.before)
+    if ready.damage is not None:  # a plan with repairs is bound to the file that they were found in
+        target = msgspec.structs.replace(target, content_hash=ready.damage.content_hash)
+    wanted = Plan(target=target, references=references, aims=aims, warnings=ready.warnings)
+    done = masters.finished(wanted) if known else None
+    if done is not None:
+        return done
+    fitted = make_plan(
+        ready.sound, ready.before, ready.goal, aims, None if stages is None else lambda done: stages("plan", done)
     )
-    return msgspec.structs.replace(made, references=references, warnings=warnings)
+    mended, left_alone = _repairs(ready.damage)
+    return msgspec.structs.replace(
+        fitted,
+        target=target,
+        references=references,
+        steps=(*mended, *fitted.steps),
+        remarks=(*left_alone, *fitted.remarks),
+        warnings=ready.warnings,
+    )
+
+
+def _repairs(damage: Damage | None) -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """A step for each repair, and a line for each fault without one."""
+    findings = () if damage is None else damage.findings
+    steps = tuple(Step(settings=f.repair, because=_sentence(f.said)) for f in findings if f.repair is not None)
+    return steps, tuple(f"{f.said}; left alone" for f in findings if f.repair is None)
+
+
+def _sentence(said: str) -> str:
+    return f"{said[0].upper()}{said[1:]}."
+
+
+def _serves(goal: Reference, profile: Profile) -> tuple[str, ...]:
+    """What a reference is for, where that is not everything."""
+    serves = goal.serves(profile)
+    return () if serves == DIMENSIONS else serves
 
 
 def _corrected(made: Plan, result: Rendered) -> Plan | None:
@@ -185,8 +272,8 @@ def _warnings(target: Source, before: Profile, asked: Blend | Reference, goal: R
             with opened(source) as audio:
                 found += audio.warnings
     found += condition(before)
-    for track in goal.tracks:
-        found += suitability(before, track, goal.serves(track))
+    for profile in goal.tracks:
+        found += suitability(before, profile, goal.serves(profile))
     for source in asked.idle if isinstance(asked, Blend) else ():
         with opened(source) as audio:
             found.append(f"{audio.name}: serves nothing, as tone, dynamics and loudness have tracks of their own")

@@ -114,8 +114,13 @@ class Plan(Bounded, frozen=True, kw_only=True):
 
     @property
     def chain(self) -> Chain:
-        """The effects of the enabled steps, in order."""
-        return Chain(tuple(step.effective for step in self.steps if step.enabled))
+        """The effects of the enabled steps, in order, behind the repairs."""
+        return Chain(tuple(step.effective for step in self.steps if step.enabled and not step.settings.repairs))
+
+    @property
+    def repairs(self) -> Chain:
+        """What mends the target, and only the file it was found in."""
+        return Chain(tuple(step.effective for step in self.steps if step.enabled and step.settings.repairs))
 
     def step(self, effect: str) -> Step | None:
         """The first step with an effect of this name."""

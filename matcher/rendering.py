@@ -16,6 +16,7 @@ from dsp.audio import Audio, Samples
 from dsp.chain import BLOCK_SAMPLES, Chain
 from dsp.effect import Processor
 from dsp.effects.dither import Dither
+from dsp.errors import PlanError
 from matcher.analysis import ProfileBuilder, Progress, Source, opened
 from matcher.io import (
     AudioSource,
@@ -28,6 +29,7 @@ from matcher.io import (
     resampled_length_samples,
     shown,
 )
+from matcher.mending import Mended
 from matcher.plans import Plan
 from matcher.profile import Profile
 
@@ -67,9 +69,10 @@ def render(
 
     bit_depth: 16, 24 or 32 (float); the source's own where None. sample_rate_hz: of the result; the source's own where
     None. The samples do not depend on `threads` or `block_samples`. accept: asked before the file is put in place; a
-    render that it refuses leaves no file. Raises FileError, AudioError, PlanError.
+    render that it refuses leaves no file. A plan with repairs is for the file it was made for alone. Raises FileError,
+    AudioError, PlanError.
     """
-    with opened(source) as audio:
+    with opened(source) as given, _mended(given, plan) as audio:
         stream = Stream(audio, sample_rate_hz or audio.sample_rate_hz, threads, block_samples, progress)
         if output is None:
             return _into_memory(stream, plan.chain)
@@ -78,6 +81,19 @@ def render(
         needed = format.size_bytes(stream.length_samples, audio.channels)
         check_output(output, inputs=inputs, force=force, needed_bytes=needed)
         return _into_file(stream, plan.chain, Path(output), format, dither, accept or (lambda made: True))
+
+
+def _mended(audio: AudioSource, plan: Plan) -> contextlib.AbstractContextManager[AudioSource]:
+    """The source behind the plan's repairs; one that is already stays open behind it."""
+    repairs = plan.repairs
+    if not repairs.active() or (isinstance(audio, Mended) and audio.chain == repairs):
+        return contextlib.nullcontext(audio)
+    if audio.content_hash() != plan.target.content_hash:
+        raise PlanError(
+            f"{audio.name}: the plan repairs damage that was found in another file, {plan.target.name}"
+            f" ({plan.target.content_hash}); make a plan of its own, or disable those steps"
+        )
+    return Mended.of(audio, repairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +158,7 @@ def _into_file(
     audio = stream.audio
     steps = list(chain.active())
     # Samples that nothing touched and that the file's steps can hold are passed on as they are, without new noise.
-    untouched = not steps and not stream.resampled
+    untouched = not steps and not stream.resampled and not isinstance(audio, Mended)
     kept = untouched and audio.bit_depth is not None and audio.bit_depth <= format.bit_depth
     if dither and format.dither_bits is not None and not kept:
         steps.append(Dither(bit_depth=format.dither_bits))

@@ -30,7 +30,7 @@ LAYERS = {
     "dsp.meters.*": "dsp.audio dsp.segments dsp.kernels dsp.meters.*",
     "dsp.restoration": "",
     "dsp.restoration.*": "dsp.restoration.* dsp.fir dsp.kernels",
-    "dsp.chain": "dsp.effects dsp.effects.* dsp.meters.* dsp.restoration.*",
+    "dsp.chain": "dsp.effects dsp.effects.* dsp.meters.* dsp.restoration dsp.restoration.*",
     "matcher": "matcher.albums matcher.learning",  # the lazy door
     "matcher.version": "",
     "matcher.demo": "dsp.units dsp.audio",
@@ -43,7 +43,8 @@ LAYERS = {
     "matcher.distance": "matcher.reference",
     "matcher.plans": "dsp.chain matcher.aims matcher.version",
     "matcher.analysis": "matcher.cache matcher.io",
-    "matcher.rendering": "matcher.plans matcher.analysis",
+    "matcher.mending": "matcher.io",
+    "matcher.rendering": "matcher.plans matcher.analysis matcher.mending",
     "matcher.planner": "matcher.planner.*",
     "matcher.planner.*": "matcher.planner.* matcher.rendering matcher.distance matcher.priors",
     "matcher.suitability": "matcher.reference",
@@ -53,13 +54,17 @@ LAYERS = {
     "matcher.priors": "dsp.effect",
     "matcher.music": "matcher.analysis",
     "matcher.verifying": "matcher.profile",
-    "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability",
+    "matcher.damage": "matcher.analysis",
+    "matcher.masters": "matcher.plans matcher.cache",
+    "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters"
+    " matcher.damage",
+    "matcher.restoring": "matcher.damage matcher.rendering matcher.planner",
     "matcher.executors": "",
     "matcher.learning": "matcher.matching matcher.executors",
     "matcher.albums": "matcher.matching matcher.executors",
     "matcher.web": "matcher.web.*",
     "matcher.web.*": "matcher.web.* matcher",
-    "matcher.cli": "matcher matcher.verifying matcher.music matcher.web matcher.web.* matcher.demo",
+    "matcher.cli": "matcher matcher.verifying matcher.music matcher.restoring matcher.web matcher.web.* matcher.demo",
 }
 
 BANNED = {

@@ -19,7 +19,7 @@ from judging.chains import compressed
 from judging.sound import RATE_HZ, Sound, at_peak, lufs, read, write
 
 TAPS = 2048
-SIZE = 16_384
+SIZE = 65_536
 CLOSE_LU, STEP_DB, DEEPEST_DB = 0.25, 0.5, 80.0
 
 

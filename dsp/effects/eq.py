@@ -6,6 +6,7 @@ biquad, so the same plan has the same response at every sample rate.
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, ClassVar, Literal
 
 import msgspec
@@ -97,14 +98,17 @@ class Eq(Settings, frozen=True, kw_only=True):
         return total
 
     def processor(self, sample_rate_hz: int, channels: int) -> Processor:
-        def filter_of(channel: Literal["mid", "side"]) -> fir.Fir:
-            return fir.design(lambda hz: self.response_db(hz, channel), sample_rate_hz, phase=self.phase)
-
         parts = [b.channels for b in self.bands] + [c.channels for c in self.curves]
-        mid = filter_of("mid")
+        mid = _designed(self, "mid", sample_rate_hz)
         if channels == 1 or all(part == "all" for part in parts):
             return EqProcessor(fir.FirStream([mid] * channels), as_mid_side=False)
-        return EqProcessor(fir.FirStream([mid, filter_of("side")]), as_mid_side=True)
+        return EqProcessor(fir.FirStream([mid, _designed(self, "side", sample_rate_hz)]), as_mid_side=True)
+
+
+@functools.lru_cache(maxsize=8)
+def _designed(eq: Eq, channel: Literal["mid", "side"], sample_rate_hz: int) -> fir.Fir:
+    """Kept, as a planner runs the same filter over one stretch of a track after the other."""
+    return fir.design(lambda hz: eq.response_db(hz, channel), sample_rate_hz, phase=eq.phase)
 
 
 class EqProcessor(Processor):

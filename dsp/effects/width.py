@@ -6,6 +6,7 @@ narrower where they stand and do not wander.
 
 from __future__ import annotations
 
+import functools
 from typing import Annotated, ClassVar
 
 import numpy as np
@@ -57,7 +58,13 @@ class Width(Settings, frozen=True, kw_only=True):
     def processor(self, sample_rate_hz: int, channels: int) -> Processor:
         if channels == 1:
             return Untouched()
-        return WidthProcessor(fir.design(self.response_db, sample_rate_hz, phase="linear"))
+        return WidthProcessor(_designed(self, sample_rate_hz))
+
+
+@functools.lru_cache(maxsize=8)
+def _designed(width: Width, sample_rate_hz: int) -> fir.Fir:
+    """Kept, as a planner runs the same filter over one stretch of a track after the other."""
+    return fir.design(width.response_db, sample_rate_hz, phase="linear")
 
 
 class Untouched(Processor):

@@ -69,6 +69,7 @@ class Dehum(Settings, frozen=True, kw_only=True):
     """
 
     title: ClassVar[str] = "hum removal"
+    repairs: ClassVar[bool] = True
 
     track: tuple[TrackPoint, ...] = ()
     lines: tuple[Line, ...] = ()

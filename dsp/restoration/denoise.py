@@ -46,6 +46,7 @@ class Denoise(Settings, frozen=True, kw_only=True):
     """Turns stationary noise of a known spectrum down."""
 
     title: ClassVar[str] = "noise reduction"
+    repairs: ClassVar[bool] = True
 
     profile: tuple[NoisePoint, ...] = ()
     """Power density of the noise, straight over log frequency in dB; beyond the ends nothing is taken away."""

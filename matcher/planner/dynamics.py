@@ -62,13 +62,17 @@ class Fit:
     knee_db: float
     """Of the limiter behind it."""
     change_db: Array
+    found: Array
+    """Three depths of thresholds and the knee, dB: where a search for something like it may begin."""
 
 
-def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float) -> Fit:
+def fit(
+    levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, start: Array | None = None
+) -> Fit:
     """The thresholds and the knee that move the figures (three spreads, crest) by `wanted_db`, shape (4,).
 
     What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
-    depth: the same music gives the same thresholds, wherever it begins.
+    depth: the same music gives the same thresholds, wherever it begins. start: `Fit.found` of an earlier fit.
     """
     before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
     level_db = 10.0 * np.log10(levels.power + 1e-20)
@@ -83,14 +87,14 @@ def fit(levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float)
     def residual(settings: Array) -> Array:
         return np.concatenate([(changed(settings) - wanted_db) / _TOLERANCE_DB, (settings - _LOWEST) / _EFFORT_DB])
 
-    settings = _least_squares(residual, _START)
+    settings = _least_squares(residual, _START if start is None else start)
     depth_db, knee_db = settings[:3], round(float(settings[3]), 6)
     used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
     bands = tuple(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
     )
     compressor = Compressor(crossovers_hz=CROSSOVERS_HZ, bands=bands) if used else Compressor()
-    return Fit(compressor, knee_db, changed(settings))
+    return Fit(compressor, knee_db, changed(settings), settings)
 
 
 def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsp.effects.compressor import Compressor, band_gain_db
 from dsp.meters.dynamics import HEARD_DB, SEGMENT_S, figures
@@ -25,7 +26,6 @@ from matcher.reference import Reference
 
 if TYPE_CHECKING:
     from matcher.planner.dynamics import Levels
-    from matcher.planner.sections import Trial
 
 REGIONS = (("sub bass", 20, 60), ("bass", 60, 200), ("low mids", 200, 800), ("mids", 800, 3000),
            ("presence", 3000, 8000), ("air", 8000, 20_000))
@@ -203,13 +203,13 @@ def compressed_db(levels: Levels, compressor: Compressor) -> tuple[Reduction, ..
     return tuple(found)
 
 
-def crest_cost_db(trial: Trial) -> float:
-    """By how much the limiter lowers the crest factor: against the same levels with its reduction given back."""
-    levels, count = trial.levels, min(len(trial.reduction_db), len(trial.levels.whole_peak))
+def crest_cost_db(levels: Levels, reduction_db: NDArray[np.float32]) -> float:
+    """By how much a limiter has lowered the crest factor: against the same levels with its reduction given back."""
+    count = min(len(reduction_db), len(levels.whole_peak))
     if not count:
         return 0.0
     power, peak = levels.power[:, :count], levels.whole_peak[:count]
-    given_back = 10.0 ** (trial.reduction_db[:count].astype(np.float64) / 20.0)
+    given_back = 10.0 ** (reduction_db[:count].astype(np.float64) / 20.0)
     after = figures(np.vstack([power, power.sum(axis=0)]), peak)[0]
     power = power * given_back**2
     return float(figures(np.vstack([power, power.sum(axis=0)]), peak * given_back)[0] - after)

@@ -22,7 +22,7 @@ from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, tone, width
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.likeness import Moments
-from matcher.planner.sections import Section, Trial, pick, try_chain
+from matcher.planner.sections import Trial, pick, try_chain
 from matcher.plans import Plan, Step, Track
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Reference
@@ -60,28 +60,28 @@ class Beliefs:
     density: density.Density
 
 
-@dataclass(frozen=True, eq=False)
 class Bench:
-    """Sections of the target on which chains are tried, and what they are before any."""
+    """Sections of the target, as many as stand for the whole track, on which chains are tried."""
 
-    sections: list[Section]
-    sample_rate_hz: int
-    before: Trial
-    own_db: Array
-    """What the tone and width planned at first change of the five figures of `density`."""
+    def __init__(self, audio: AudioSource, target: Profile) -> None:
+        self.before = try_chain(Chain(), pick(target, audio), audio.sample_rate_hz)
+        self._shaped = (Chain(), self.before)
 
-    @classmethod
-    def of(cls, audio: AudioSource, target: Profile, linear: Chain) -> Bench:
-        """With as many sections as stand for the whole track."""
-        sections = pick(target, audio)
-        before = try_chain(Chain(), sections, audio.sample_rate_hz)
-        shaped = before if not linear.active() else try_chain(linear, sections, audio.sample_rate_hz)
-        own_db = np.append(shaped.figures - before.figures, shaped.plr_db - before.plr_db)
-        return cls(sections, audio.sample_rate_hz, before, own_db)
+    def shaped(self, linear: Chain) -> Trial:
+        """Through tone and width; kept, since most rounds change what comes behind."""
+        if self._shaped[0] != linear:
+            self._shaped = (linear, try_chain(linear, self.before.sections, self.before.sample_rate_hz))
+        return self._shaped[1]
 
-    def tried(self, chain: Chain) -> Trial:
-        """The sections through a chain."""
-        return try_chain(chain, self.sections, self.sample_rate_hz)
+    def tried(self, linear: Chain, behind: Chain) -> Trial:
+        """Through tone and width and what comes behind them."""
+        shaped = self.shaped(linear)
+        return try_chain(behind, shaped.sections, shaped.sample_rate_hz)
+
+    def own_db(self, linear: Chain) -> Array:
+        """What tone and width by themselves change of the five figures of `density`."""
+        before, shaped = self.before, self.shaped(linear)
+        return np.append(shaped.figures - before.figures, shaped.plr_db - before.plr_db)
 
 
 @dataclass(frozen=True)
@@ -144,11 +144,11 @@ class Search:
 
     def linear(self) -> Chain:
         """Tone and width alone."""
-        return Chain((self.eq, self.width))
+        return Chain(Chain((self.eq, self.width)).active())
 
-    def chain(self, aims: Aims) -> Chain:
-        """All effects as they stand."""
-        return Chain((self.eq, self.width, self.compressor, Gain(gain_db=bounded(self.gain_db)), *self.limiter(aims)))
+    def behind(self, aims: Aims) -> Chain:
+        """What follows them."""
+        return Chain((self.compressor, Gain(gain_db=bounded(self.gain_db)), *self.limiter(aims)))
 
     def limiter(self, aims: Aims) -> tuple[Settings, ...]:
         """The limiter, where one is wanted."""
@@ -166,15 +166,15 @@ def make_plan(
     curve = tone.estimate(target, reference, moments, aims.belief)
     sides = width.estimate(target, reference, moments, curve, aims.belief)
     at = _begun(target, aims, curve, sides)
-    bench = Bench.of(audio, target, at.linear())
-    beliefs = Beliefs(
-        curve, sides, density.judge(target, reference, bench.own_db, curve.music_db, aims.ceiling_dbtp, aims.belief)
-    )
+    bench = Bench(audio, target)
+    own_db = bench.own_db(at.linear())
+    dense = density.judge(target, reference, own_db, curve.music_db, aims.ceiling_dbtp, aims.belief)
+    beliefs = Beliefs(curve, sides, dense)
     goal = _goal(target, reference, aims, at, beliefs)
     found = _search(bench, at, target, aims, goal, beliefs, progress or (lambda done: None))
     return Plan(
-        target=_track(target),
-        references=tuple(_track(p) for p in reference.tracks),
+        target=track(target),
+        references=tuple(track(p) for p in reference.tracks),
         aims=aims,
         goal_lufs=None if found.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
         steps=_steps(target, reference, aims, goal, found, beliefs),
@@ -212,6 +212,7 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
     # How far the peak is to stand above the loudness says where the limiter's ceiling lies, below the one allowed.
     peak_dbtp = loudness + judged.target_db[4] + dense[4]
+    denser = bool(dense[4] < max(0.0, float(judged.own_db[4])))
     there_dbtp = max(p.true_peak_dbtp for p in reference.dynamics)
     lowest = min(aims.ceiling_dbtp, max(there_dbtp, aims.ceiling_dbtp - LOWEST_CEILING_DB))
     return Goal(
@@ -221,7 +222,7 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
         focus_depth_db=at.width.focus_depth_db,
         density_db=dense,
         loudness_lufs=loudness,
-        ceiling_dbtp=float(np.clip(peak_dbtp, lowest, aims.ceiling_dbtp)) if dense[4] < 0.0 else aims.ceiling_dbtp,
+        ceiling_dbtp=float(np.clip(peak_dbtp, lowest, aims.ceiling_dbtp)) if denser else aims.ceiling_dbtp,
     )
 
 
@@ -230,49 +231,53 @@ def _search(
 ) -> Search:
     """Round by round: render sections, measure, correct tone, width, density and gain by what is missing."""
     believed, before, move = beliefs.tone, bench.before, goal.loudness_lufs - target.isolated_lufs
-    denser_db = np.minimum(goal.density_db - bench.own_db, 0.0)[:4]
-    wanted, dense = bench.own_db[:4] + denser_db, bool((denser_db < -WORTH_DENSITY_DB).any())
+    own_db = beliefs.density.own_db
+    denser_db = np.minimum(goal.density_db - own_db, 0.0)[:4]
+    wanted, dense = own_db[:4] + denser_db, bool((denser_db < -WORTH_DENSITY_DB).any())
     linear = at.eq.is_neutral() and at.width.is_neutral()
     if linear and not dense and abs(move) < WORTH_DB / 2:
         return at
     at.gain_db, at.ceiling_dbtp = move, goal.ceiling_dbtp
     bias = np.zeros(4)
-    fitted = _fitted(bench, at, goal, bias) if dense else None
+    fitted, expected = _fitted(bench, at, goal, bias) if dense else (None, bias)
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
-        trial = bench.tried(at.chain(aims))
-        at.reduction_p95_db, at.crest_cost_db = trial.reduction_p95_db, explain.crest_cost_db(trial)
-        gained = trial.balance.isolated_lufs - before.balance.isolated_lufs
+        trial = bench.tried(at.linear(), at.behind(aims))
+        at.reduction_p95_db = trial.reduction_p95_db
+        gained = trial.isolated_lufs - before.isolated_lufs
         at.reached_lufs = target.isolated_lufs + gained
         step_db = _gain_step(at, aims, trial, move - gained)
         shaping, moved = turn < SHAPING_ROUNDS, False
         if shaping and fitted is not None:
             made = trial.figures - before.figures
             if (np.abs(made - wanted) > WORTH_DENSITY_DB).any():
-                bias = bias + made - fitted
-                fitted = _fitted(bench, at, goal, bias) + bias
-                moved = True
+                bias = bias + made - expected
+                fitted, expected = _fitted(bench, at, goal, bias, fitted.found)
+                expected, moved = expected + bias, True
         if (shaping or (at.exact and turn < EXACT_ROUNDS)) and not linear:
             moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
         if abs(step_db) < CLOSE_LU and not moved:
             break
         at.gain_db += step_db
+    at.crest_cost_db = explain.crest_cost_db(trial.levels, trial.reduction_db)
     return at
 
 
-def _fitted(bench: Bench, at: Search, goal: Goal, bias_db: Array) -> Array:
-    """Fit the compressor behind tone and width; gives the change of the figures it expects, tone's own included.
+def _fitted(
+    bench: Bench, at: Search, goal: Goal, bias_db: Array, start: Array | None = None
+) -> tuple[dynamics.Fit, Array]:
+    """Fit the compressor behind tone and width; with the change of the figures to expect, tone's own included.
 
-    bias_db: by how much an earlier fit came out denser or looser in sound than in its levels.
+    bias_db: by how much an earlier fit, begun from again, came out denser or looser in sound than in its levels.
     """
-    shaped = bench.tried(at.linear())
+    shaped = bench.shaped(at.linear())
     own = shaped.figures - bench.before.figures
     wanted = np.minimum(goal.density_db[:4] - own, 0.0) - bias_db
-    goal_lufs = shaped.balance.isolated_lufs + at.gain_db
-    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp)
+    goal_lufs = shaped.isolated_lufs + at.gain_db
+    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp, start)
     at.compressor, at.knee_db = found.compressor, found.knee_db
     at.compressed_db = explain.compressed_db(shaped.levels, found.compressor)
-    return own + found.change_db
+    return found, own + found.change_db
 
 
 def _corrected(
@@ -285,7 +290,7 @@ def _corrected(
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
         deepest_db = tone.DEEPEST_ASKED_DB if at.exact else -tone.LARGEST_DB
         at.curve_db = np.clip(at.curve_db + missing, deepest_db, tone.LARGEST_DB)
-        at.eq, moved = _eq(at.curve_db, believed, target, at.exact), True
+        at.eq, moved = _eq(at.curve_db, believed, target, at.exact, at.eq.bands), True
     if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
         return moved
     wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]
@@ -319,7 +324,7 @@ def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float
         room = aims.ceiling_dbtp - trial.true_peak_dbtp
         at.held_back = "ceiling" if missing_lu > room else ""
         return min(missing_lu, room)
-    yielded = at.yielded(trial.balance.isolated_lufs)
+    yielded = at.yielded(trial.isolated_lufs)
     if yielded < SATURATED and missing_lu > SHORT_LU and at.limiting is LIMITING:
         at.limit_faster()
         return missing_lu
@@ -361,7 +366,8 @@ def _steps(
     return tuple(steps)
 
 
-def _track(profile: Profile) -> Track:
+def track(profile: Profile) -> Track:
+    """What a plan says of a track."""
     return Track(
         name=profile.name,
         content_hash=profile.content_hash,
@@ -371,7 +377,7 @@ def _track(profile: Profile) -> Track:
     )
 
 
-def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool) -> Eq:
+def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool, start: tuple[Band, ...] = ()) -> Eq:
     if np.abs(curve_db[believed.heard]).max(initial=0.0) < WORTH_DB:
         return Eq()
     # The level of the whole is the gain's business.
@@ -380,8 +386,9 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool) -> Eq
     most_db = tone.LARGEST_DB
     while True:
         wanted = np.minimum(curve_db - level, most_db)
-        fitted = tone.fit_bands(THIRD_OCTAVES_HZ, wanted, weight, top_hz=min(20_000.0, target.bandwidth_hz))
-        eq = Eq(bands=tuple(_rounded(b) for b in fitted))
+        top_hz = min(20_000.0, target.bandwidth_hz)
+        start = tone.fit_bands(THIRD_OCTAVES_HZ, wanted, weight, start=start, top_hz=top_hz)
+        eq = Eq(bands=tuple(_rounded(b) for b in start))
         if exact:
             eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, believed.heard),))
         over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - tone.LARGEST_DB

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from dsp.audio import Samples
 from dsp.chain import Chain
 from dsp.effect import Processor
-from dsp.meters.dynamics import DynamicsMeter, figures
+from dsp.meters.dynamics import Dynamics, DynamicsMeter, figures
 from dsp.meters.loudness import LoudnessMeter, isolated_lufs
 from dsp.meters.spectrum import LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
@@ -66,50 +68,79 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a chain did to the sections, measured as one track."""
+    """What a chain made of the sections. They are measured as one track, each figure when it is asked for."""
 
-    balance: Balance
-    true_peak_dbtp: float
-    figures: NDArray[np.float64]
-    """The four of `dsp.meters.dynamics.figures`."""
-    levels: Levels
+    sections: list[Section]
+    sample_rate_hz: int
     reduction_db: NDArray[np.float32]
     """The limiter's, every 10 ms; empty without one."""
+
+    @cached_property
+    def isolated_lufs(self) -> float:
+        """Loudness as if silence lay around."""
+        return isolated_lufs(self._weighted)
+
+    @cached_property
+    def balance(self) -> Balance:
+        """Loudness and mean spectrum."""
+        return Balance(self.isolated_lufs, self._heard_by(LongSpectrum(self.sample_rate_hz)).result())
+
+    @cached_property
+    def true_peak_dbtp(self) -> float:
+        """The highest peak between the samples."""
+        return self._heard_by(TruePeakMeter(self.sample_rate_hz, self._channels)).result().peak_dbtp
 
     @property
     def plr_db(self) -> float:
         """Peak to loudness ratio."""
-        return self.true_peak_dbtp - self.balance.isolated_lufs
+        return self.true_peak_dbtp - self.isolated_lufs
+
+    @cached_property
+    def figures(self) -> NDArray[np.float64]:
+        """The four of `dsp.meters.dynamics.figures`."""
+        return figures(self._dynamics.power, self._dynamics.peak[3])
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Every 10 ms, to try a compressor on."""
+        return Levels.of(self._dynamics, self._weighted)
 
     @property
     def reduction_p95_db(self) -> float:
         """What the reduction stays below for 95 % of the time."""
         return float(np.percentile(self.reduction_db, 95)) if len(self.reduction_db) else 0.0
 
+    @cached_property
+    def _weighted(self) -> NDArray[np.float64]:
+        return self._heard_by(LoudnessMeter(self.sample_rate_hz, self._channels)).result().segment_power
+
+    @cached_property
+    def _dynamics(self) -> Dynamics:
+        return self._heard_by(DynamicsMeter(self.sample_rate_hz)).result()
+
+    @property
+    def _channels(self) -> int:
+        return self.sections[0].samples.shape[0]
+
+    def _heard_by(self, meter: AnyMeter) -> AnyMeter:
+        for section in self.sections:
+            meter.update(section.samples[:, section.run_in :])
+        return meter
+
+
+AnyMeter = TypeVar("AnyMeter", LoudnessMeter, LongSpectrum, TruePeakMeter, DynamicsMeter)
+
 
 def try_chain(chain: Chain, sections: list[Section], sample_rate_hz: int) -> Trial:
-    """Render every section through the chain and measure them as one track."""
-    channels = sections[0].samples.shape[0]
-    loudness, spectrum = LoudnessMeter(sample_rate_hz, channels), LongSpectrum(sample_rate_hz)
-    true_peak, dynamics = TruePeakMeter(sample_rate_hz, channels), DynamicsMeter(sample_rate_hz)
-    reductions = [np.zeros(0, dtype=np.float32)]
+    """Every section through the chain; what comes out may be tried on again."""
+    made, reductions = [], [np.zeros(0, dtype=np.float32)]
     for section in sections:
-        run = chain.processor(sample_rate_hz, channels)
-        made = _whole(run, section.samples)[:, section.run_in :]
-        for meter in (loudness, spectrum, true_peak, dynamics):
-            meter.update(made)
+        run = chain.processor(sample_rate_hz, section.samples.shape[0])
+        made.append(Section(_whole(run, section.samples), section.run_in))
         limited = run.measured().get("limiter")
         if limited is not None:
             reductions.append(limited["reduction_db"][section.run_in * 100 // sample_rate_hz :])
-    loud, peak_dbtp, course = loudness.result(), true_peak.result().peak_dbtp, dynamics.result()
-    balance = Balance(isolated_lufs(loud.segment_power), spectrum.result())
-    return Trial(
-        balance,
-        peak_dbtp,
-        figures(course.power, course.peak[3]),
-        Levels.of(course, loud.segment_power),
-        np.concatenate(reductions),
-    )
+    return Trial(made, sample_rate_hz, np.concatenate(reductions))
 
 
 def _whole(run: Processor, samples: Samples) -> Samples:

@@ -31,6 +31,8 @@ DEEPEST_ASKED_DB = -24.0
 """Where more is asked for than is believed, cuts go further than boosts: they raise no noise."""
 GOOD_ENOUGH_DB = 0.025
 """RMS error at which no further band is added."""
+_TO_CHOOSE = 8
+"""Rounds of refinement that show which band to add."""
 
 
 def estimate(target: Profile, reference: Reference, moments: Moments, belief: float | None = None) -> Estimate:
@@ -105,27 +107,34 @@ def mastering_prior() -> Array:
 
 
 def fit_bands(
-    frequency_hz: Array, curve_db: Array, weight: Array, *, most: int = MOST_BANDS, top_hz: float = 20_000.0
+    frequency_hz: Array,
+    curve_db: Array,
+    weight: Array,
+    *,
+    start: tuple[Band, ...] = (),
+    most: int = MOST_BANDS,
+    top_hz: float = 20_000.0,
 ) -> tuple[Band, ...]:
     """The fewest bells and shelves, at most `most`, whose sum is the curve.
 
     Greedy with a joint refit: shelves first, then a bell where the remaining error is largest, all parameters refined
-    together by Levenberg-Marquardt after each. weight: shape of the curve, 0 where it does not matter.
+    together by Levenberg-Marquardt after each. weight: shape of the curve, 0 where it does not matter. start: bands
+    that fitted a curve much like this one.
     """
-    bands: list[Band] = []
+    bands = _refine(list(start), frequency_hz, curve_db, weight, top_hz) if start else []
     while len(bands) < most:
         error = curve_db - sum((band_db(b, frequency_hz) for b in bands), np.zeros_like(curve_db))
         if np.sqrt(np.average(error**2, weights=weight)) < GOOD_ENOUGH_DB:
             break
         best: tuple[float, list[Band]] | None = None
         for candidate in _candidates(frequency_hz, error * np.sqrt(weight), first=not bands, top_hz=top_hz):
-            refined = _refine([*bands, candidate], frequency_hz, curve_db, weight, top_hz)
+            refined = _refine([*bands, candidate], frequency_hz, curve_db, weight, top_hz, rounds=_TO_CHOOSE)
             left = curve_db - sum(band_db(b, frequency_hz) for b in refined)
             cost = float(np.average(left**2, weights=weight))
             if best is None or cost < best[0]:
                 best = (cost, refined)
         assert best is not None  # for the type checker: there are always candidates
-        bands = best[1]
+        bands = _refine(best[1], frequency_hz, curve_db, weight, top_hz)
     return tuple(sorted((b for b in bands if abs(b.gain_db) >= 0.05), key=lambda b: b.frequency_hz))
 
 
@@ -139,7 +148,9 @@ def _candidates(frequency_hz: Array, error_db: Array, *, first: bool, top_hz: fl
     return [bell, low, high]
 
 
-def _refine(bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz: float) -> list[Band]:
+def _refine(
+    bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz: float, rounds: int = 40
+) -> list[Band]:
     """Levenberg-Marquardt over log frequency, gain and log Q of every band together."""
     low = np.tile([np.log(25.0), -LARGEST_DB, np.log(0.35)], len(bands))
     high = np.tile([np.log(0.95 * top_hz), LARGEST_DB, np.log(4.0)], len(bands))
@@ -163,7 +174,7 @@ def _refine(bands: list[Band], hz: Array, curve_db: Array, weight: Array, top_hz
     improved = False
     damping, parts = 1.0, responses(x)
     current = residual(x, parts.sum(axis=0))
-    for _ in range(40):
+    for _ in range(rounds):
         jacobian = np.zeros((len(current), len(x)))
         for kind in range(3):
             moved = x.copy()

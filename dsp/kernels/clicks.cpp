@@ -1,0 +1,368 @@
+// Where a click may be: a cheap screen of every stretch by its prediction error, and a closer look where it fires.
+#include "autoregression.hpp"
+
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+namespace {
+
+using autoregression::Vector;
+
+constexpr size_t SCREEN_ORDER = 16, ORDER = 32, CELL = 64, CELLS = 64;     // samples, samples at the base rate, cells in a segment
+constexpr size_t TAPER = 512;
+constexpr size_t SIDE = 28, NEAR = 1, DECAYED = 4, LATE = 4;  // cells: beside a click, skipped, its longest decay, after it
+constexpr double QUANTILE = 0.7;
+constexpr double FLOOR = 2e-5;        // prediction errors below it are the format's own, not the music's
+constexpr int ROUNDS = 3;
+constexpr double WHITE = 1e-6;        // of the power, so that a recursion on a band-limited sound stays stable
+
+constexpr size_t BLOCK = 512;
+
+// Sums of products at all lags, of every second block: a screen need not see more.
+VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
+    for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag)
+        r[lag] = 0.0;
+    for (size_t start = 0; start + BLOCK + SCREEN_ORDER <= count; start += 2 * BLOCK)
+        for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag) {
+            float lanes[32] = {};
+            for (size_t n = start; n < start + BLOCK; n += 32)
+                for (size_t i = 0; i < 32; ++i)
+                    lanes[i] += x[n + i] * x[n + i + lag];
+            double sum = 0.0;
+            for (float lane : lanes)
+                sum += static_cast<double>(lane);
+            r[lag] += sum;
+        }
+}
+
+// e[n] = x[n] + a1 x[n - 1] + ... + ap x[n - p]; x has p samples before it.
+template <class T, size_t STRIPE> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
+    size_t start = 0;
+    for (; start + STRIPE <= count; start += STRIPE) {
+        T sum[STRIPE] = {};
+        for (size_t k = 0; k <= order; ++k) {
+            const T *from = x + start - k;
+            for (size_t i = 0; i < STRIPE; ++i)
+                sum[i] += a[k] * from[i];
+        }
+        for (size_t i = 0; i < STRIPE; ++i)
+            e[start + i] = sum[i];
+    }
+    for (size_t n = start; n < count; ++n) {
+        T sum = 0;
+        for (size_t k = 0; k <= order; ++k)
+            sum += a[k] * x[static_cast<ptrdiff_t>(n) - static_cast<ptrdiff_t>(k)];
+        e[n] = sum;
+    }
+}
+VECTOR_CLONES void predict(const double *x, const double *a, double *e, size_t count) {
+    predict_inline<double, 16>(x, a, ORDER, e, count);
+}
+VECTOR_CLONES void predict(const float *x, const float *a, float *e, size_t count) {
+    predict_inline<float, 32>(x, a, SCREEN_ORDER + 1, e, count);
+}
+
+template <class T> inline T highest_inline(const T *x, size_t count) {
+    T lanes[16] = {};
+    size_t n = 0;
+    for (; n + 16 <= count; n += 16)
+        for (size_t i = 0; i < 16; ++i) {
+            const T v = std::abs(x[n + i]);
+            lanes[i] = v > lanes[i] ? v : lanes[i];
+        }
+    T top = 0;
+    for (; n < count; ++n)
+        top = std::max(top, std::abs(x[n]));
+    for (T lane : lanes)
+        top = std::max(top, lane);
+    return top;
+}
+VECTOR_CLONES double highest(const double *x, size_t count) { return highest_inline(x, count); }
+VECTOR_CLONES float highest(const float *x, size_t count) { return highest_inline(x, count); }
+
+// a[n] -= 0.9 a[n - 1] over the whole: brighter, so that the bass does not use up the precision.
+VECTOR_CLONES void brighten(const float *x, float *y, size_t count) {
+    for (size_t n = 0; n < count; ++n)
+        y[n] = x[n] - 0.9f * x[static_cast<ptrdiff_t>(n) - 1];
+}
+
+void levinson(const double *r, double *a) {
+    std::fill(a, a + SCREEN_ORDER + 1, 0.0);
+    a[0] = 1.0;
+    double error = r[0] * (1.0 + WHITE) + 1e-30;
+    for (size_t p = 1; p <= SCREEN_ORDER; ++p) {
+        double sum = 0.0;
+        for (size_t k = 0; k < p; ++k)
+            sum += a[k] * r[p - k];
+        const double reflection = -sum / error;
+        for (size_t k = 1, m = p - 1; k <= m; ++k, --m) {
+            const double low = a[k], high = a[m];
+            a[k] = low + reflection * high;
+            if (k != m)
+                a[m] = high + reflection * low;
+        }
+        a[p] = reflection;
+        error *= 1.0 - reflection * reflection;
+        if (!(error > 0.0))
+            return;
+    }
+}
+
+double quantile(const double *cells, size_t count, double share) {
+    double sorted[SIDE];
+    std::copy(cells, cells + count, sorted);
+    const size_t at = static_cast<size_t>(share * static_cast<double>(count - 1));
+    std::nth_element(sorted, sorted + at, sorted + count);
+    return sorted[at];
+}
+
+// How large an error is usual around cell i: the larger of before, after, and right after the longest click has decayed.
+// A drum has only begun when a click has ended. At least SIDE + NEAR + DECAYED cells are wanted on both sides.
+double usual(const double *cells, size_t i) {
+    const double before = quantile(cells + i - NEAR - SIDE, SIDE, QUANTILE);
+    const double after = quantile(cells + i + DECAYED, SIDE, QUANTILE);
+    const double late = quantile(cells + i + DECAYED, LATE, 0.5);
+    const double early = quantile(cells + i - NEAR - LATE, LATE, 0.5);
+    return std::max({before, after, late, early, FLOOR});
+}
+
+struct Found {
+    int64_t first, stop;
+    double ratio, peak;
+};
+
+class ClickScreen {
+public:
+    // scale: samples of a cell over CELL, so that a cell lasts about as long at every rate.
+    ClickScreen(size_t channels, size_t scale, double screened, double kept)
+        : channels_(channels), cell_(CELL * scale), segment_(CELL * CELLS * scale), screened_(screened), kept_(kept),
+          history_(channels, std::vector<float>(2 * segment_, 0.0f)), cells_(channels, Vector(2 * CELLS, 0.0)), found_(channels) {
+        taper_.resize(TAPER);
+        for (size_t n = 0; n < TAPER; ++n)
+            taper_[n] = static_cast<float>(0.5 - 0.5 * std::cos(M_PI * (static_cast<double>(n) + 0.5) / TAPER));
+    }
+
+    template <class T> void process(Planar<T> block) {
+        const size_t samples = block.shape(1);
+        nb::gil_scoped_release release;
+        for (size_t start = 0; start < samples;) {
+            const size_t count = std::min(samples - start, segment_ - filled_);
+            for (size_t c = 0; c < channels_; ++c) {
+                const T *x = block.data() + c * samples + start;
+                std::vector<float> &h = history_[c];
+                h.resize(2 * segment_ + filled_);
+                h.insert(h.end(), x, x + count);
+            }
+            filled_ += count;
+            start += count;
+            if (filled_ == segment_)
+                advance();
+        }
+    }
+
+    void finish() {
+        nb::gil_scoped_release release;
+        for (int n = 0; n < 2; ++n) {  // silence, until the last sound lies in the middle segment
+            for (size_t c = 0; c < channels_; ++c)
+                history_[c].resize(3 * segment_, 0.0f);
+            advance();
+        }
+    }
+
+    std::vector<std::tuple<int64_t, int64_t, int64_t, double, double>> take() {
+        std::vector<std::tuple<int64_t, int64_t, int64_t, double, double>> all;
+        for (size_t c = 0; c < channels_; ++c) {
+            for (const Found &f : found_[c])
+                all.emplace_back(f.first, f.stop, static_cast<int64_t>(c), f.ratio, f.peak);
+            found_[c].clear();
+        }
+        return all;
+    }
+
+    int64_t examined() const { return examined_; }
+
+private:
+    // The newest segment is whole: screen it, judge the one before it, drop the oldest.
+    void advance() {
+        for (size_t c = 0; c < channels_; ++c) {
+            std::vector<float> &h = history_[c];
+            Vector &cells = cells_[c];
+            cells.resize(3 * CELLS);
+            screen(h.data() + 2 * segment_, cells.data() + 2 * CELLS);
+            if (fires(cells.data()))
+                examine(c, h.data());
+            h.erase(h.begin(), h.begin() + static_cast<ptrdiff_t>(segment_));
+            cells.erase(cells.begin(), cells.begin() + CELLS);
+        }
+        filled_ = 0;
+        ++segments_;
+    }
+
+    template <class T> void cells_of(const T *e, size_t count, double *cells) const {
+        for (size_t i = 0; i < count; ++i)
+            cells[i] = highest(e + i * cell_, cell_);
+    }
+
+    // The largest prediction error of every cell of a segment, of a model fitted to it and the end of the one before.
+    void screen(const float *x, double *cells) {
+        const size_t count = segment_ + TAPER;
+        tapered_.resize(count);
+        error_.resize(segment_);
+        brighten(x - TAPER, tapered_.data(), count);
+        for (size_t n = 0; n < TAPER; ++n) {
+            tapered_[n] *= taper_[n];
+            tapered_[count - 1 - n] *= taper_[n];
+        }
+        double r[SCREEN_ORDER + 1], a[SCREEN_ORDER + 1];
+        float whole[SCREEN_ORDER + 2];
+        correlate(tapered_.data(), count, r);
+        levinson(r, a);
+        whole[0] = 1.0f;  // the error filter of the sound itself: brightening, then the model of the bright
+        for (size_t k = 1; k <= SCREEN_ORDER; ++k)
+            whole[k] = static_cast<float>(a[k] - 0.9 * a[k - 1]);
+        whole[SCREEN_ORDER + 1] = static_cast<float>(-0.9 * a[SCREEN_ORDER]);
+        predict(x, whole, error_.data(), segment_);
+        cells_of(error_.data(), CELLS, cells);
+    }
+
+    bool fires(const double *cells) const {
+        Vector sorted(cells + CELLS, cells + 2 * CELLS);
+        std::nth_element(sorted.begin(), sorted.begin() + CELLS / 4, sorted.end());
+        const double least = screened_ * std::max(FLOOR, sorted[CELLS / 4]);
+        for (size_t i = CELLS; i < 2 * CELLS; ++i)
+            if (cells[i] > least && cells[i] > screened_ * usual(cells, i))
+                return true;
+        return false;
+    }
+
+    // The segment in the middle of three, with half of its neighbours.
+    void examine(size_t c, const float *three) {
+        ++examined_;
+        const size_t side = segment_ / 2, length = 2 * segment_, margin = 3 * ORDER;
+        const Vector sound(three + side, three + side + length);
+        const double *x = sound.data();
+        Vector y(sound), a, e(length, 0.0), forward(length, 0.0), backward(length, 0.0), reversed(length);
+        const size_t cells = length / cell_, first_cell = SIDE + NEAR, last_cell = cells - SIDE - DECAYED;
+        Vector top(cells), scale(cells, 1e30);
+        std::vector<std::pair<size_t, size_t>> spans;
+        double model_error = 0.0;
+        for (int round = 0; round < ROUNDS; ++round) {
+            model_error = autoregression::burg({{y.data(), length}}, ORDER, a);
+            if (!(model_error > 0.0))
+                return;
+            predict(y.data() + ORDER, a.data(), e.data() + ORDER, length - ORDER);
+            cells_of(e.data(), cells, top.data());
+            for (size_t i = first_cell; i < last_cell; ++i)
+                scale[i] = usual(top.data(), i);
+            predict(x + ORDER, a.data(), forward.data() + ORDER, length - ORDER);
+            std::reverse_copy(x, x + length, reversed.begin());
+            predict(reversed.data() + ORDER, a.data(), backward.data() + ORDER, length - ORDER);
+            std::reverse(backward.begin(), backward.end());
+            spans = spans_of(forward, backward, scale, std::max(first_cell * cell_, margin), last_cell * cell_);
+            std::copy(x, x + length, y.begin());
+            for (auto [first, stop] : spans)
+                autoregression::fill_gap(y.data(), first, stop, a, 0);
+            if (spans.empty())
+                break;
+        }
+        const int64_t origin = (segments_ - 2) * static_cast<int64_t>(segment_) + static_cast<int64_t>(side);
+        for (size_t n = 0; n < spans.size(); ++n) {
+            auto [first, stop] = spans[n];
+            const double usual_error = scale[first / cell_];
+            stop = fitting_stop(x, y, a, spans, n, usual_error);
+            if (first < side || first >= side + segment_)
+                continue;
+            const double ratio = highest(forward.data() + first, stop - first) / usual_error;
+            double peak = 0.0;
+            for (size_t i = first; i < stop; ++i)
+                peak = std::max(peak, std::abs(x[i] - y[i]));
+            if (ratio > kept_)
+                found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak});
+        }
+    }
+
+    // From where the forward error first stands out to where the backward error last does.
+    std::vector<std::pair<size_t, size_t>> spans_of(const Vector &forward, const Vector &backward, const Vector &scale,
+                                                   size_t start, size_t end) const {
+        const double low = 0.4 * kept_;
+        std::vector<std::pair<size_t, size_t>> spans;
+        for (size_t n = start; n < end; ++n) {
+            if (std::abs(forward[n]) <= low * scale[n / cell_])
+                continue;
+            // The group of errors that stand out, none of them further than the order from the next.
+            size_t last = n;
+            bool sure = false;
+            for (size_t i = n; i < std::min(last + ORDER + 1, end); ++i)
+                if (std::abs(forward[i]) > low * scale[n / cell_]) {
+                    last = i;
+                    sure = sure || std::abs(forward[i]) > kept_ * scale[n / cell_];
+                }
+            if (sure) {
+                size_t stop = n + 1;
+                for (size_t i = n; i <= last; ++i)
+                    if (std::abs(backward[i]) > low * scale[n / cell_])
+                        stop = i + 1;
+                const size_t first = n - 1;
+                stop = std::max(stop + 1, first + 3);
+                if (stop - first <= longest())
+                    spans.emplace_back(first, stop);
+            }
+            n = last;
+        }
+        return spans;
+    }
+
+    size_t longest() const { return 13 * cell_ / 4; }  // 4.7 ms
+
+    // The end that describes the samples in the fewest words: errors left, and a price for every sample replaced.
+    size_t fitting_stop(const double *x, Vector &y, const Vector &a, const std::vector<std::pair<size_t, size_t>> &spans,
+                        size_t n, double usual_error) {
+        const auto [first, found] = spans[n];
+        const size_t limit = std::min({first + longest(), n + 1 < spans.size() ? spans[n + 1].first : y.size(),
+                                       y.size() - 2 * ORDER});
+        const double variance = usual_error * usual_error / 6.0;  // the largest of a cell's errors is some 2.4 deviations
+        const size_t reach = std::max(limit, found) + ORDER - first;
+        Vector e(reach), best(y.begin() + static_cast<ptrdiff_t>(first), y.begin() + static_cast<ptrdiff_t>(first + reach));
+        double least = 1e300;
+        size_t chosen = found;
+        for (size_t stop = found; stop <= std::max(limit, found); stop += std::max<size_t>(4, (stop - first) / 3)) {
+            std::copy(x + found, x + std::max(stop, found), y.begin() + static_cast<ptrdiff_t>(found));
+            autoregression::fill_gap(y.data(), first, stop, a, 0);
+            predict(y.data() + first, a.data(), e.data(), reach);
+            const double price = autoregression::dot(e.data(), e.data(), reach) / variance + 2.0 * static_cast<double>(stop - first);
+            if (price < least) {
+                least = price;
+                chosen = stop;
+                std::copy(y.begin() + static_cast<ptrdiff_t>(first), y.begin() + static_cast<ptrdiff_t>(first + reach), best.begin());
+            }
+            std::copy(x + first, x + std::max(stop, found), y.begin() + static_cast<ptrdiff_t>(first));
+        }
+        std::copy(best.begin(), best.end(), y.begin() + static_cast<ptrdiff_t>(first));
+        return chosen;
+    }
+
+    size_t channels_, cell_, segment_;
+    double screened_, kept_;
+    std::vector<std::vector<float>> history_;
+    std::vector<Vector> cells_;
+    std::vector<std::vector<Found>> found_;
+    std::vector<float> taper_, tapered_, error_;
+    size_t filled_ = 0;
+    int64_t segments_ = 0, examined_ = 0;
+};
+
+static Register here([](nb::module_ &m) {
+    nb::class_<ClickScreen>(m, "ClickScreen")
+        .def(nb::init<size_t, size_t, double, double>(), nb::arg("channels"), nb::arg("scale"), nb::arg("screened"), nb::arg("kept"))
+        .def("process", &ClickScreen::process<float>, nb::arg("block"))
+        .def("process", &ClickScreen::process<double>, nb::arg("block"))
+        .def("finish", &ClickScreen::finish)
+        .def("take", &ClickScreen::take, "First, stop, channel, ratio and peak of what was found since the last call.")
+        .def("examined", &ClickScreen::examined);
+});
+
+}  // namespace

@@ -1,0 +1,228 @@
+"""Declick: clicks and crackle found by the prediction error they leave, and filled in from the sound around them.
+
+A click is what a linear predictor of the surroundings cannot foresee, for at most a few milliseconds, and nothing else:
+the error is back at its usual level right after it. A drum's is not. What recurs at equal distances within a tenth of a
+second (the edges of a square wave, a loop's ticks) is the music's own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from dsp.audio import Samples, check_rate, layout_of
+from dsp.effect import Processor, Settings
+from dsp.errors import AudioError
+from dsp.kernels import ClickScreen
+from dsp.restoration.autoregression import (
+    Cluster,
+    Plane,
+    SpanRepairer,
+    clusters_of,
+    filled_together,
+    fitted,
+    known,
+    near,
+    spans_of,
+)
+from dsp.restoration.events import Event, event
+from dsp.units import db_from_gain, db_from_power
+
+LONGEST_MS = 5.0
+MOST_KEPT = 65_536
+"""Candidates, the clearest; of more than that there is no telling."""
+
+
+class Declick(Settings, frozen=True, kw_only=True):
+    """Clicks replaced by what the sound around them predicts."""
+
+    title: ClassVar[str] = "clicks and crackle"
+
+    clicks: tuple[Event, ...] = ()
+    amount: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
+
+    def is_neutral(self) -> bool:
+        return not self.clicks or self.amount == 0.0
+
+    def scaled(self, amount: float) -> Declick:
+        return Declick(clicks=self.clicks, amount=self.amount * amount)
+
+    def processor(self, sample_rate_hz: int, channels: int) -> Processor:
+        return Declicker(self, sample_rate_hz, channels)
+
+
+class Declicker(SpanRepairer):
+    """Least-squares interpolation (Janssen) of clicks by a model of 46 ms on either side."""
+
+    CONTEXT, ORDER, JOINED = 2048, 192, 128  # samples at 44.1 or 48 kHz
+    SWEEPS = 3
+
+    def __init__(self, settings: Declick, sample_rate_hz: int, channels: int) -> None:
+        scale = scale_of(sample_rate_hz)
+        longest = round(LONGEST_MS * 2e-3 * sample_rate_hz)
+        spans = spans_of(settings.clicks, sample_rate_hz, channels, longest=longest, apart=4)
+        context = self.CONTEXT * scale
+        clusters = clusters_of(spans, joined=self.JOINED * scale, longest=context)
+        super().__init__(clusters, context=context, amount=settings.amount)
+        self.order = self.ORDER * scale
+        self.spans = spans
+        self.expected_db: list[float] = []
+
+    def filled(self, window: Plane, cluster: Cluster, start: int) -> list[Plane]:
+        plane = window[cluster.channel]
+        damaged = near(self.spans[cluster.channel], start, start + len(plane))
+        model = fitted([plane[first:stop] for first, stop in known(len(plane), damaged)], self.order)
+        spans = [(first - start, stop - start) for first, stop in cluster.spans]
+        found, errors = filled_together(plane, spans, model)
+        self.expected_db += [expected_snr_db(new, error) for new, error in zip(found, errors, strict=True)]
+        return found
+
+    def measured(self) -> dict[str, Any]:
+        if not self.expected_db:
+            return {}
+        return {"declick": {"clicks": len(self.expected_db), "expected_snr_db": float(np.median(self.expected_db))}}
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """How far above its surroundings' usual largest error a click must stand, as a ratio.
+
+    lone: where there are few; common: where `common_per_minute`, and at least `fewest`, stand above `sure`.
+    """
+
+    lone: float
+    common: float
+    sure: float
+    common_per_minute: float
+    fewest: int
+
+
+AUTO = Thresholds(lone=80.0, common=3.5, sure=20.0, common_per_minute=20.0, fewest=5)
+STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3)
+SCREENED = 4.0
+SHORT_S, LONG_FACTOR = 0.0012, 3.0
+"""Longer clicks must stand out by so much more, since drums last."""
+
+EDGE_S = 0.01
+"""What begins or ends a file is no click."""
+
+EVEN_S, BEAT_S, ALIKE, NEIGHBOURS = 0.0005, 0.7, 1.4, 4
+"""Distances of a rhythm agree so well and are no longer, below a turn of any record (0.77 s); its hits are as alike."""
+
+Found = NDArray[np.float64]
+"""Candidates, (n, 5): first, stop, channel, prominence as a ratio, peak of what would be removed."""
+
+
+@dataclass(frozen=True)
+class ClickReport:
+    """What was found in one stream: the clicks, in order, and how far each stands above the sound around it."""
+
+    clicks: tuple[Event, ...]
+    prominence_db: tuple[float, ...]
+    minutes: float
+
+    @property
+    def per_minute(self) -> float:
+        """Clicks of all channels in a minute."""
+        return len(self.clicks) / self.minutes if self.minutes else 0.0
+
+    def settings(self) -> Declick | None:
+        """The repair; None where nothing is damaged."""
+        return Declick(clicks=self.clicks) if self.clicks else None
+
+
+class ClickDetector:
+    """Clicks of one stream of (channels, samples) blocks, the same whatever the blocks.
+
+    strong: find fainter clicks, at the risk of taking some of the music for them.
+    Raises AudioError on a rate or a channel count that no sound has.
+    """
+
+    def __init__(self, sample_rate_hz: int, channels: int, *, strong: bool = False) -> None:
+        layout_of(channels)
+        self.sample_rate_hz = check_rate(sample_rate_hz)
+        self.channels = channels
+        self.thresholds = STRONG if strong else AUTO
+        self.length_samples = 0
+        self._screen = ClickScreen(channels, scale_of(sample_rate_hz), SCREENED, self.thresholds.common)
+        self._found = np.zeros((0, 5))
+
+    def update(self, block: Samples) -> None:
+        """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
+        if block.ndim != 2 or block.shape[0] != self.channels:
+            raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
+        self.length_samples += block.shape[1]
+        self._screen.process(np.ascontiguousarray(block))
+        self._gather()
+
+    def result(self) -> ClickReport:
+        """What was found; the stream has ended."""
+        self._screen.finish()
+        self._gather()
+        minutes = self.length_samples / self.sample_rate_hz / 60.0
+        edge = EDGE_S * self.sample_rate_hz
+        found = self._found
+        found = found[(found[:, 0] > edge) & (found[:, 1] < self.length_samples - edge)]
+        found = found[np.lexsort((found[:, 2], found[:, 0]))]
+        found = accepted(found, self.thresholds, minutes, self.sample_rate_hz)
+        return ClickReport(
+            clicks=tuple(event(int(f), int(s), int(c), self.sample_rate_hz) for f, s, c in found[:, :3]),
+            prominence_db=tuple(float(db) for db in db_from_gain(found[:, 3])),
+            minutes=minutes,
+        )
+
+    def _gather(self) -> None:
+        new = self._screen.take()
+        if new:
+            self._found = np.concatenate([self._found, np.array(new)])
+        if len(self._found) > MOST_KEPT:
+            self._found = self._found[np.argsort(-self._found[:, 3], kind="stable")[:MOST_KEPT]]
+
+
+def accepted(found: Found, thresholds: Thresholds, minutes: float, sample_rate_hz: int) -> Found:
+    """Those of the candidates, in order of time, that are damage.
+
+    One alone must stand far out; where many do, fainter ones are believed as well.
+    """
+    clear = found[:, 3] / np.where(found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz, LONG_FACTOR, 1.0)
+    clear = np.where(recurrent(found, sample_rate_hz), 0.0, clear)
+    many = max(thresholds.common_per_minute * minutes, thresholds.fewest)
+    common = np.count_nonzero(clear > thresholds.sure) >= many
+    return found[clear > (thresholds.common if common else thresholds.lone)]
+
+
+def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
+    """Which candidates are one of three at equal distances and of much the same size: a tone's, or a rhythm's."""
+    marked = np.zeros(len(found), dtype=bool)
+    for channel in np.unique(found[:, 2]):
+        own = np.flatnonzero(found[:, 2] == channel)
+        for apart in range(1, NEIGHBOURS + 1):
+            if len(own) <= 2 * apart:
+                break
+            three = np.stack([own[: -2 * apart], own[apart:-apart], own[2 * apart :]])
+            distances_s = np.diff(found[three, 0], axis=0) / sample_rate_hz
+            sizes = found[three, 4]
+            alike = sizes.max(axis=0) <= ALIKE * sizes.min(axis=0)
+            even = np.abs(distances_s[1] - distances_s[0]) <= EVEN_S
+            marked[three[:, alike & even & (distances_s[0] <= BEAT_S)]] = True
+    return marked
+
+
+def scale_of(sample_rate_hz: int) -> int:
+    """How many times the samples of 44.1 or 48 kHz a stretch of time has."""
+    return max(1, round(sample_rate_hz / 48_000))
+
+
+def expected_snr_db(samples: Plane, error: float) -> float:
+    """How much louder a filled span is than its expected mean squared error."""
+    return float(db_from_power((float(np.mean(samples**2)) + error + 1e-20) / (error + 1e-20)))
+
+
+EXAMPLES = (
+    Declick(clicks=(Event(start_s=0.05, length_s=0.001), Event(start_s=0.0512, length_s=0.0004))),
+    Declick(clicks=(Event(start_s=0.2, length_s=0.004, channel=1),), amount=0.5),
+)

@@ -1,0 +1,89 @@
+"""Restoration alone: look for damage, mend it, and do nothing else to a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from dsp.audio import Audio
+from matcher.analysis import Source, analyze, opened
+from matcher.damage import Damage, Finding, inspect, noise_between
+from matcher.io import check_output, output_format
+from matcher.mending import Mended, check_residual, write_residual
+from matcher.planner.loop import track
+from matcher.plans import Plan, Step
+from matcher.rendering import Rendered, render
+
+
+@dataclass(frozen=True, eq=False)
+class Restored:
+    """A file that was mended: what was found, the plan that mends it, and the result."""
+
+    damage: Damage
+    plan: Plan
+    rendered: Rendered
+
+    @property
+    def audio(self) -> Audio | None:
+        """The sound itself where it was made in memory."""
+        return self.rendered.audio
+
+
+def restore(
+    target: Source,
+    output: Path | str | None = None,
+    *,
+    only: Collection[str] | None = None,
+    strong: bool = False,
+    noise_from_s: tuple[float, float] | None = None,
+    residual: Path | str | None = None,
+    force: bool = False,
+    bit_depth: int | None = None,
+    sample_rate_hz: int | None = None,
+    threads: int = 2,
+    use_cache: bool = True,
+    stages: Callable[[str, float], None] | None = None,
+) -> Restored:
+    """Mend what is found to be broken in `target`; samples that no repair touches stay as they are.
+
+    only: the kinds of damage to mend, of `matcher.damage.KINDS`; all where None. noise_from_s: start and end of a
+    stretch of nothing but the noise to reduce. residual: where to write input minus output, as 32-bit float. The rest
+    is as in `render`. Raises FileError, AudioError, UnfitError.
+    """
+    with opened(target) as sound:
+        if output is not None:
+            inputs = [] if sound.path is None else [sound.path]
+            needed = output_format(sound, output, bit_depth).size_bytes(sound.length_samples, sound.channels)
+            check_output(output, inputs=inputs, force=force, needed_bytes=needed)
+        if residual is not None:
+            check_residual(Path(residual), sound, force=force)
+        listening = None if stages is None else lambda done: stages("inspect", done)
+        damage = inspect(sound, strong=strong, use_cache=use_cache, progress=listening)
+        if noise_from_s is not None:
+            damage = damage.with_finding(noise_between(sound, noise_from_s))
+        if only is not None:
+            damage = damage.only(only)
+        plan = Plan(
+            target=track(analyze(sound, use_cache=use_cache)), steps=tuple(_step(f) for f in damage.mendable)
+        )
+        with Mended.of(sound, damage.chain) as mended:
+            if residual is not None and damage.mendable:
+                mended.keep(None if stages is None else lambda done: stages("repair", done))
+            rendered = render(
+                mended if damage.mendable else sound,
+                plan,
+                output,
+                force=force,
+                bit_depth=bit_depth,
+                sample_rate_hz=sample_rate_hz,
+                threads=threads,
+                progress=None if stages is None else lambda done: stages("restore", done),
+            )
+            if residual is not None:
+                write_residual(Path(residual), mended)
+    return Restored(damage, plan, rendered)
+
+
+def _step(finding: Finding) -> Step:
+    return Step(settings=finding.repair, because=f"{finding.said[0].upper()}{finding.said[1:]}.")
