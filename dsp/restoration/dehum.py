@@ -199,7 +199,8 @@ _CENTRE = 0.016  # how far its mean may lie from it: the nearest notes are 2 % a
 _STEP_HZ = 0.02
 _MOST_STEPS = 3  # of the path in a second: 0.06 Hz
 _SPREAD_DB = 2.5  # of a line's level in clear frames about the model's: hum stands still, notes do not
-_BEND_HZ = 0.01  # what a second difference of the track is expected to be
+_LOCKING = 8  # rounds of the phase lock
+_BEND_HZ = 0.015  # what a second difference of the track is expected to be
 _MOST_NATS = 3.0  # what one bin may say: many lines that are always there count, not one that is loud
 _CHUNK = 64  # frames a best path is searched over at once
 _BASE = 40  # baseband samples in a hop; other lines of the comb fall on the nulls of their mean, or far from the line
@@ -331,6 +332,7 @@ class Comb:
         self._far = 4.0 * np.maximum(0.0, np.abs(self.states_hz / mains_hz - 1.0) / 0.012 - 1.0)
         self._times: list[float] = []
         self._track: list[float] = []
+        self._known = np.zeros((0, 0), dtype=np.complex128), np.zeros((0, 0))  # weighted sums of lines, and weights
         self._frames: list[tuple[int, Complexes, Reals]] = []  # first frame, lines, noise of each chunk with a comb
 
     def take(self, chunk: Reals, spectra: Reals, first_frame: int) -> None:
@@ -355,11 +357,25 @@ class Comb:
         at = start_s + ((np.arange(base.shape[2]) + 0.5) * block - 0.5) / self.rate
         before = self._phase(times, track).at(at)[0]
         lines, noise = _lines(base, len(times))
+        hop_s = self.hop / self.rate
+
+        def moved(track: Reals) -> tuple[Complexes, Reals]:
+            cycles = self._phase(times, track).at(at)[0] - before
+            return _lines(base * np.exp(-2j * np.pi * self.orders[:, None, None] * cycles), len(times))
+
         for reach_hz in (0.06, 0.02, 0.01, 0.01):
-            track = track + _correction(lines, noise, self.orders, track, reach_hz, self.hop / self.rate)
-            moved = self._phase(times, track).at(at)[0] - before
-            turned = base * np.exp(-2j * np.pi * self.orders[:, None, None] * moved)
-            lines, noise = _lines(turned, len(times))
+            track = track + _correction(lines, noise, self.orders, track, reach_hz, hop_s)
+            lines, noise = moved(track)
+        # What has gone before says where each line's phase belongs; after a gap it is lost.
+        follows = bool(self._times) and times[0] - self._times[-1] < 1.5 * hop_s
+        earlier = np.array(self._track[-2:]) if follows else np.zeros(0)
+        if not follows:
+            self._known = np.zeros(lines.shape[:2], dtype=np.complex128), np.zeros(lines.shape[:2])
+        for _ in range(_LOCKING):
+            track = track + _locked(lines, noise, self.orders, track, earlier, self._known, hop_s)
+            lines, noise = moved(track)
+        sums, weight = self._known
+        self._known = sums + (lines / noise).sum(axis=2), weight + (1.0 / noise).sum(axis=2)
         return lines, noise, track
 
     def _phase(self, times: Reals, track: Reals) -> Phase:
@@ -393,7 +409,8 @@ class Comb:
         harmonics = tuple(int(k) for k in self.orders[np.any([k.any(axis=1) for k in kept], axis=0)])
         dehum = None
         if spread_db <= _SPREAD_DB and _is_hum(self, mean_hz, presence, steadiness, harmonics, strong=strong):
-            dehum = self._settings(passages, kept)
+            # Once it is hum, weaker lines of it are believed too, shrunk by what they may be wrong.
+            dehum = self._settings(passages, [passage.significant(strong=True) for passage in passages])
         return Hum(mean_hz, float(db_from_power(power)), harmonics, presence, steadiness, dehum)
 
     def _passage(self, run: list[tuple[int, Complexes, Reals]]) -> Passage:
@@ -496,6 +513,49 @@ def _correction(
     return np.linalg.solve(rows, means.T @ (weight * moved) - smooth @ track)
 
 
+def _locked(
+    lines: Complexes,
+    noise: Reals,
+    orders: NDArray[np.int64],
+    track: Reals,
+    earlier: Reals,
+    known: tuple[Complexes, Reals],
+    hop_s: float,
+) -> Reals:
+    """What to add to the track, (frames,), so that every line keeps the phase it has on the whole.
+
+    earlier: the last two knots before these, or none; known: sums of lines over noise and of one over noise before.
+    """
+    frames = len(track)
+    weight = 1.0 / noise
+    for _ in range(3):
+        sums, sure = known[0] + (weight * lines).sum(axis=2), known[1] + weight.sum(axis=2)
+        whole = sums / sure
+        weight = 1.0 / (noise + np.abs(lines - whole[..., None]) ** 2 / 4.0)
+    clear = np.abs(whole) ** 2 * sure > 20.0
+    # Cycles of the fundamental by which each line is ahead, and how well it knows: k turns tell k times as finely.
+    ahead = (np.angle(lines * np.conj(whole[..., None])).T / (2.0 * np.pi * orders)).T
+    trust = clear[..., None] * weight * np.abs(whole[..., None]) ** 2
+    trust = (trust.T * (2.0 * np.pi * orders) ** 2).T
+    total = trust.sum(axis=(0, 1)) + 1e-9
+    wanted = (trust * ahead).sum(axis=(0, 1)) / total
+    # Phase at each knot from the track: trapezoids, from the knot before the first where there is one.
+    reach = hop_s * (np.tril(np.ones((frames, frames))) - 0.5 * np.eye(frames))
+    reach[:, 0] = 0.5 * hop_s if len(earlier) else 0.0
+    reach[1:, 0] += 0.0 if len(earlier) else 0.5 * hop_s
+    if len(earlier):
+        reach[1:, 0] = hop_s
+    else:  # where the phase begins is free
+        mean = total / total.sum()
+        reach = reach - mean @ reach
+        wanted = wanted - mean @ wanted
+    bends = np.diff(np.eye(len(earlier) + frames), n=2, axis=0)
+    smooth = bends.T @ bends / _BEND_HZ**2
+    rows = reach.T @ (total[:, None] * reach) + smooth[len(earlier) :, len(earlier) :]
+    pull = (smooth @ np.concatenate([earlier, track]))[len(earlier) :]
+    return np.linalg.solve(rows, reach.T @ (total * wanted) - pull)
+
+
 def _runs(chunks: list[tuple[int, Complexes, Reals]]) -> list[list[tuple[int, Complexes, Reals]]]:
     """Chunks that follow each other without a gap."""
     runs: list[list[tuple[int, Complexes, Reals]]] = []
@@ -548,7 +608,7 @@ class Passage:
     def significant(self, *, strong: bool) -> NDArray[np.bool_]:
         """Which lines stand out of what is around them for sure, (orders, channels)."""
         ratio = np.mean(np.abs(self.amplitude) ** 2, axis=2) / np.mean(self.variance, axis=2)
-        return (ratio > (10.0 if strong else 20.0)) & (self.power() > 1e-11)
+        return (ratio > (8.0 if strong else 20.0)) & (self.power() > 1e-11)
 
     def steadiness(self, kept: NDArray[np.bool_]) -> float:
         """Share of frames in which the kept lines stand where the model says, over lines by their power."""
