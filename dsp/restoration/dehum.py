@@ -246,8 +246,9 @@ class HumDetector:
         self.rate = sample_rate_hz / factor
         self.hop = _BASE * round(self.rate / _BASE)
         self._decimator = Decimator(_low_pass(sample_rate_hz, self.rate), factor, channels)
-        self._held: list[Reals] = []
-        self._held_samples = self._first_frame = 0
+        # Half a frame of silence before the stream, and after it: the first frame is centred on the start.
+        self._held: list[Reals] = [np.zeros((channels, self.hop))]
+        self._held_samples, self._first_frame = self.hop, -1
         self._kind: np.dtype[np.floating] | None = None
         self._combs = [Comb(mains_hz, self.rate, self.hop, channels) for mains_hz in MAINS_HZ]
 
@@ -277,12 +278,14 @@ class HumDetector:
 
     def result(self) -> Hum:
         """The hum of all that came; ends the stream."""
-        frames = self._held_samples // self.hop - 1
-        if frames >= 4:
+        frames = round(self._held_samples / self.hop)
+        if frames >= 5:
+            silence = (frames + 1) * self.hop - self._held_samples
+            self._held.append(np.zeros((self.channels, silence)))
             self._take(frames)
-        if not self._first_frame:
+        if self._first_frame < 0:
             return NOTHING
-        found = [comb.result(self._first_frame, strong=self.strong) for comb in self._combs]
+        found = [comb.result(self._first_frame + 1, strong=self.strong) for comb in self._combs]
         return max(found, key=lambda f: (f.dehum is not None, f.level_dbfs if f.dehum else f.presence))
 
 
@@ -421,20 +424,16 @@ class Comb:
 
     def _settings(self, passages: list[Passage], kept: list[NDArray[np.bool_]]) -> Dehum:
         times, track = np.array(self._times), np.array(self._track)
-        # The first and last second lie beyond the middles of frames: go on straight there.
-        first_hz = track[0] + (track[0] - track[1]) * times[0] / (times[1] - times[0])
-        last_hz = 2.0 * track[-1] - track[-2]
-        turned = 0.5 * (first_hz - track[0]) * times[0]  # cycles by which this moves the phase from there on
-        times = np.concatenate([[0.0], times, [2.0 * times[-1] - times[-2]]])
-        points_hz = np.concatenate([[first_hz], track, [last_hz]])
+        # The last part of a second lies beyond the middles of frames: go on straight there.
+        times = np.append(times, 2.0 * times[-1] - times[-2])
+        points_hz = np.append(track, 2.0 * track[-1] - track[-2])
         lines = []
         ends = self.hop / self.rate
         for k, channel in itertools.product(range(len(self.orders)), range(self.channels)):
             points: list[LinePoint] = []
             for passage, keep in zip(passages, kept, strict=True):
                 if keep[k, channel]:
-                    turn = np.exp(-2j * np.pi * self.orders[k] * turned)
-                    points += passage.points(k, channel, turn, fades_s=ends if len(passages) > 1 else None)
+                    points += passage.points(k, channel, fades_s=ends if len(passages) > 1 else None)
             if points:
                 lines.append(Line(harmonic=int(self.orders[k]), channel=channel, points=tuple(points)))
         return Dehum(
@@ -630,9 +629,9 @@ class Passage:
         lines = [(off[line][clear[line]], self.power()[line]) for line in np.ndindex(kept.shape) if clear[line].any()]
         return float(np.average([np.median(o) for o, _ in lines], weights=[np.sqrt(p) for _, p in lines]))
 
-    def points(self, order: int, channel: int, turn: complex, *, fades_s: float | None) -> list[LinePoint]:
-        """The amplitude of one line, turned, as points, shrunk by what it may be wrong; fading at both ends if told."""
-        value, wrong = self.amplitude[order, channel] * turn, self.variance[order, channel]
+    def points(self, order: int, channel: int, *, fades_s: float | None) -> list[LinePoint]:
+        """The amplitude of one line as points, shrunk by what it may be wrong; fading at both ends where told."""
+        value, wrong = self.amplitude[order, channel], self.variance[order, channel]
         value = value * np.maximum(0.0, 1.0 - wrong / np.maximum(np.abs(value) ** 2, 1e-30))
         times = self.knots
         if fades_s is not None:
@@ -687,6 +686,7 @@ def _is_hum(
         and presence >= (0.2 if strong else 0.5)
         and steadiness >= (0.6 if strong else 0.85)
         and len(harmonics) >= (1 if strong else 2)
+        and harmonics[0] <= 3  # the higher ones alone are another tone's
     )
 
 
