@@ -200,7 +200,7 @@ _STEP_HZ = 0.02
 _MOST_STEPS = 3  # of the path in a second: 0.06 Hz
 _SPREAD_DB = 2.5  # of a line's level in clear frames about the model's: hum stands still, notes do not
 _LOCKING = 8  # rounds of the phase lock
-_BEND_HZ = 0.015  # what a second difference of the track is expected to be
+_BEND_HZ = 0.008  # what a second difference of the track is expected to be
 _MOST_NATS = 3.0  # what one bin may say: many lines that are always there count, not one that is loud
 _CHUNK = 64  # frames a best path is searched over at once
 _BASE = 40  # baseband samples in a hop; other lines of the comb fall on the nulls of their mean, or far from the line
@@ -573,6 +573,10 @@ class Passage:
 
     def __init__(self, times: Reals, lines: Complexes, noise: Reals) -> None:
         self.times, self.lines, self.noise = times, lines, noise
+        # Which lines have a say in how many knots there are: those that stand out when taken for constant.
+        self.clear = np.ones(lines.shape[:2], dtype=bool)
+        _, _, amplitude, variance, _ = self._fit(times[:1])
+        self.clear = np.abs(amplitude[..., 0]) ** 2 > 8.0 * variance[..., 0]
         fits: list[tuple[float, Reals, Complexes, Reals, Complexes]] = []
         for spacing_s in self.SPACINGS_S:
             count = 1 + int((times[-1] - times[0]) / spacing_s)
@@ -595,8 +599,8 @@ class Passage:
             miss = np.abs(self.lines - model) ** 2
             weight = 1.0 / (self.noise + miss / 4.0)
         # Half-overlapping Hann frames: two of them know what 4/3 apart would. Student's t with heavy tails.
-        surprise = (4.0 / 3.0) * 2.0 * np.log1p(miss / (4.0 * self.noise)).sum()
-        freedom = 2.0 * len(knots) * model.shape[0] * model.shape[1]
+        surprise = (4.0 / 3.0) * 2.0 * np.log1p(miss / (4.0 * self.noise))[self.clear].sum()
+        freedom = 2.0 * len(knots) * np.count_nonzero(self.clear)
         return surprise + 2.0 * freedom * np.log(len(self.times)), knots, amplitude, variance, model
 
     def power(self) -> Reals:
