@@ -1,9 +1,9 @@
 """Broadband noise that never changes: hiss and rumble measured where nothing else plays, and turned down everywhere.
 
-The gain of each time-frequency cell is that of the optimally modified log-spectral amplitude (Ephraim & Malah 1985;
-Cohen & Berdugo 2001), worked out twice: the second time with an SNR from the first, smoothed over neighbours in time
-and frequency, so that lone cells do not chirp and onsets are not late. It has a lower bound: the noise grows quieter
-but never odd. The noise itself is a curve in the settings, not an
+The gain of each time-frequency cell is worked out twice. The first is that of the optimally modified log-spectral
+amplitude with a decision-directed SNR (Ephraim & Malah 1985; Cohen & Berdugo 2001). What it lets through, smoothed over
+neighbours in time and frequency, is the SNR of the second, a Wiener gain: so lone cells do not chirp and onsets are not
+late. It has a lower bound: the noise grows quieter but never odd. The noise itself is a curve in the settings, not an
 estimate made while it runs: what is not in the curve is not touched.
 
 Detection believes in a floor only where it is flat: a level that many moments share, that none goes below, in every
@@ -30,7 +30,7 @@ from dsp.units import db_from_power, power_from_db
 Reals = NDArray[np.float64]
 
 FRAME_S = 0.046
-_MEMORY = 0.8  # of the decision-directed estimate, at a quarter frame's hop
+_MEMORY = 0.9  # of the decision-directed estimate, at a quarter frame's hop
 _SMOOTHING = 0.8  # of the SNR that tells presence, a hop
 _REACH_HZ = 320.0  # half the width of the window that tells whether anything plays around a bin
 
@@ -204,6 +204,7 @@ class NoiseDetector:
         self.counts = np.diff(np.append(self.starts, self.size // 2))
         self.centres_hz = (self.starts + 0.5 * (self.counts - 1)) * width
         self._pending: Samples | None = None
+        self._skip = 0  # samples of what comes next that lie before the next frame
         self._levels: list[NDArray[np.uint16]] = []  # (frames, bands) each, quarter dB above the deepest
         self._section_frames = max(1, round(_SECTION_S * sample_rate_hz / self.every))
 
@@ -212,14 +213,17 @@ class NoiseDetector:
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
         pending = block if self._pending is None else np.concatenate([self._pending, block], axis=1)
-        frames = 1 + (pending.shape[1] - self.size) // self.every if pending.shape[1] >= self.size else 0
+        start = self._skip
+        frames = max(0, 1 + (pending.shape[1] - start - self.size) // self.every)
         for first in range(0, frames, 32):  # what fits the cache
             count = min(32, frames - first)
+            at = start + first * self.every
             windows = np.lib.stride_tricks.sliding_window_view(pending, self.size, axis=1)
-            self._take(windows[:, first * self.every : (first + count - 1) * self.every + 1 : self.every])
-        used = min(frames * self.every, pending.shape[1])
-        # Between two frames there are samples that nobody looks at.
-        self._pending = pending[:, used:].copy()
+            self._take(windows[:, at : at + (count - 1) * self.every + 1 : self.every])
+        # Between two frames there are samples that nobody looks at, perhaps in the next block.
+        start += frames * self.every
+        self._skip = max(0, start - pending.shape[1])
+        self._pending = pending[:, min(start, pending.shape[1]) :].copy()
 
     def _take(self, windows: Samples) -> None:
         spectra = scipy.fft.rfft(windows.astype(np.float32, copy=False) * self.window, axis=-1)
@@ -263,11 +267,15 @@ class NoiseDetector:
         width = self.counts * (self.rate / self.size)
         power = float((power_from_db(floor) * width)[sure].sum())
         whole = float((power_from_db(levels) * width).sum(axis=1).mean())
+        hz, level_db = self.centres_hz[bands], np.clip(floor[bands], -220.0, 0.0)
+        if len(bands):  # out to the edges of the outermost bands
+            first_hz = (self.starts[bands[0]] - 0.5) * (self.rate / self.size)
+            last_hz = (self.starts[bands[-1]] + self.counts[bands[-1]]) * (self.rate / self.size)
+            hz = np.concatenate([[min(first_hz, 0.99 * hz[0])], hz, [max(last_hz, 1.01 * hz[-1])]])
+            level_db = np.concatenate([level_db[:1], level_db, level_db[-1:]])
         points = tuple(
-            NoisePoint(
-                frequency_hz=float(max(self.centres_hz[b], 5.0)), level_dbfs_hz=float(np.clip(floor[b], -220.0, 0.0))
-            )
-            for b in bands
+            NoisePoint(frequency_hz=float(max(f, 5.0)), level_dbfs_hz=float(v))
+            for f, v in zip(hz, level_db, strict=True)
         )
         level = float(db_from_power(power))
         return Noise(level, float(db_from_power(whole)) - level, share, points if len(points) > 1 else ())
