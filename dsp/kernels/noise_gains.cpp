@@ -1,4 +1,5 @@
-// Gains of a log-spectral-amplitude estimator against noise of known power: Ephraim & Malah 1985, Cohen & Berdugo 2001.
+// Gains against noise of known power: a log-spectral-amplitude estimator (Ephraim & Malah 1985; Cohen & Berdugo 2001)
+// whose result tells a Wiener gain the SNR.
 #include "kernels.hpp"
 
 #include <algorithm>
@@ -46,12 +47,10 @@ struct NoiseGains {
     std::vector<double> before;   // channels x bins: clean power of the last frame, re noise
     std::vector<double> slow;     // channels x bins: SNR over time, for presence
     std::vector<double> rough[3]; // channels x bins: first pass of the last frames, re noise, smoothed over bins
-    std::vector<double> last;     // channels x bins: the last frame's power, re noise
     HalfIntegral half;
 
     NoiseGains(size_t bins, int channels, double memory)
-        : bins(bins), channels(channels), memory(memory), before(bins * channels, 0.0), slow(bins * channels, 0.0),
-          last(bins * channels, 0.0) {
+        : bins(bins), channels(channels), memory(memory), before(bins * channels, 0.0), slow(bins * channels, 0.0) {
         for (auto &frame : rough) frame.assign(bins * channels, 0.0);
     }
 
@@ -87,7 +86,7 @@ struct NoiseGains {
                 const double present = 1.0 / (1.0 + absent / (1.0 - absent) * (1.0 + xi) * std::exp(-v));
                 const double gain = std::exp(present * std::log(std::max(full, 1e-6)) + (1.0 - present) * log_floor);
                 was[k] = std::min(full * full * snr[k], 1e8) + 1e-30;
-                first[k] = gain > 1.5 * floor ? gain * gain * snr[k] : 0.0;
+                first[k] = present > 0.5 ? gain * gain * snr[k] : 0.0;
             }
             double *newest = &rough[2][c * bins], *middle = &rough[1][c * bins], *oldest = &rough[0][c * bins];
             for (size_t k = 0; k < bins; ++k) {
@@ -96,8 +95,7 @@ struct NoiseGains {
             }
             for (size_t k = 0; k < bins; ++k) {
                 const double xi = std::max(0.25 * oldest[k] + 0.5 * middle[k] + 0.25 * newest[k], 1e-3);
-                g[k] = std::max(amplitude(xi, last[c * bins + k]), floor);
-                last[c * bins + k] = snr[k];
+                g[k] = std::max(xi / (1.0 + xi), floor);
             }
         }
     }

@@ -57,7 +57,9 @@ class Line(Bounded, frozen=True, kw_only=True):
     @property
     def level_dbfs(self) -> float:
         """RMS at its loudest point re full scale."""
-        return max((float(db_from_gain(np.hypot(p.cosine, p.sine) / np.sqrt(2.0))) for p in self.points), default=-200.0)
+        return max(
+            (float(db_from_gain(np.hypot(p.cosine, p.sine) / np.sqrt(2.0))) for p in self.points), default=-200.0
+        )
 
 
 class Dehum(Settings, frozen=True, kw_only=True):
@@ -142,7 +144,9 @@ class DehumProcessor(Processor):
         highest_hz = 0.5 * sample_rate_hz / max((p.frequency_hz for p in track), default=50.0)
         lines = [line for line in lines if line.harmonic < highest_hz] if track else []
         self.orders = np.array(sorted({line.harmonic for line in lines}), dtype=np.float64)
-        self.lines = [(line.channel, int(np.searchsorted(self.orders, line.harmonic)), *_course(line)) for line in lines]
+        self.lines = [
+            (line.channel, int(np.searchsorted(self.orders, line.harmonic)), *_course(line)) for line in lines
+        ]
 
     def process(self, block: Samples) -> Samples:
         if not self.lines:
@@ -194,7 +198,9 @@ _REACH = 0.04  # how far the fundamental is followed from the nominal one, as a 
 _CENTRE = 0.016  # how far its mean may lie from it: the nearest notes are 2 % away
 _STEP_HZ = 0.02
 _MOST_STEPS = 3  # of the path in a second: 0.06 Hz
-_BEND_HZ = 0.01  # what a second difference of the track is expected to be
+_SPREAD_DB = 2.5  # of a line's level in clear frames about the model's: hum stands still, notes do not
+_LOCKING = 8  # rounds of the phase lock
+_BEND_HZ = 0.008  # what a second difference of the track is expected to be
 _MOST_NATS = 3.0  # what one bin may say: many lines that are always there count, not one that is loud
 _CHUNK = 64  # frames a best path is searched over at once
 _BASE = 40  # baseband samples in a hop; other lines of the comb fall on the nulls of their mean, or far from the line
@@ -206,7 +212,7 @@ class Hum:
     """What was found: `dehum` removes it, and is None where nothing was.
 
     fundamental_hz: mean; level_dbfs: RMS of all lines together in the channel that has most; presence: share of
-    the file in which they were seen; steadiness: how much of what stands at the lines' places is the steady lines (1 all).
+    the file in which they were seen; steadiness: share of frames in which the lines stood where and as the rest says.
     """
 
     fundamental_hz: float
@@ -240,8 +246,9 @@ class HumDetector:
         self.rate = sample_rate_hz / factor
         self.hop = _BASE * round(self.rate / _BASE)
         self._decimator = Decimator(_low_pass(sample_rate_hz, self.rate), factor, channels)
-        self._held: list[Reals] = []
-        self._held_samples = self._first_frame = 0
+        # Half a frame of silence before the stream, and after it: the first frame is centred on the start.
+        self._held: list[Reals] = [np.zeros((channels, self.hop))]
+        self._held_samples, self._first_frame = self.hop, -1
         self._kind: np.dtype[np.floating] | None = None
         self._combs = [Comb(mains_hz, self.rate, self.hop, channels) for mains_hz in MAINS_HZ]
 
@@ -271,12 +278,14 @@ class HumDetector:
 
     def result(self) -> Hum:
         """The hum of all that came; ends the stream."""
-        frames = self._held_samples // self.hop - 1
-        if frames >= 4:
+        frames = round(self._held_samples / self.hop)
+        if frames >= 5:
+            silence = (frames + 1) * self.hop - self._held_samples
+            self._held.append(np.zeros((self.channels, silence)))
             self._take(frames)
-        if not self._first_frame:
+        if self._first_frame < 0:
             return NOTHING
-        found = [comb.result(self._first_frame, strong=self.strong) for comb in self._combs]
+        found = [comb.result(self._first_frame + 1, strong=self.strong) for comb in self._combs]
         return max(found, key=lambda f: (f.dehum is not None, f.level_dbfs if f.dehum else f.presence))
 
 
@@ -294,7 +303,7 @@ def _low_pass(sample_rate_hz: int, rate_hz: float) -> Reals:
 
 
 def _whitened(chunk: Reals, hop: int, frames: int) -> Reals:
-    """How far each quarter-hertz bin stands above its neighbours, in nats from noise; (frames, bins), channels' mean."""
+    """How far each quarter-hertz bin stands above its neighbours, in nats; (frames, bins), the channels' mean."""
     windows = np.lib.stride_tricks.sliding_window_view(chunk, 2 * hop, axis=1)[:, ::hop][:, :frames]
     hann = (0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * hop) + 0.5) / hop)).astype(np.float32)
     spectra = scipy.fft.rfft(windows.astype(np.float32) * hann, 4 * hop, axis=-1)[..., : 4 * int(HIGHEST_HZ + 60.0)]
@@ -326,6 +335,7 @@ class Comb:
         self._far = 4.0 * np.maximum(0.0, np.abs(self.states_hz / mains_hz - 1.0) / 0.012 - 1.0)
         self._times: list[float] = []
         self._track: list[float] = []
+        self._known = np.zeros((0, 0), dtype=np.complex128), np.zeros((0, 0))  # weighted sums of lines, and weights
         self._frames: list[tuple[int, Complexes, Reals]] = []  # first frame, lines, noise of each chunk with a comb
 
     def take(self, chunk: Reals, spectra: Reals, first_frame: int) -> None:
@@ -335,8 +345,8 @@ class Comb:
         steady = np.median(standing[np.arange(len(path)), path], axis=0)
         if mean < PATH_SCORE or (np.sort(steady)[-2:] < STEADY_SCORE).any():
             return
-        times = (first_frame + np.arange(len(path)) + 1.0) * self.hop / self.rate
-        lines, noise, track = self._follow(chunk, times, self.states_hz[path])
+        times = _middles(first_frame, len(path), self.hop / self.rate)
+        lines, noise, track = self._follow(chunk, times, np.asarray(self.states_hz[path], dtype=np.float64))
         self._times += times.tolist()
         self._track += track.tolist()
         self._frames.append((first_frame, lines, noise))
@@ -350,11 +360,25 @@ class Comb:
         at = start_s + ((np.arange(base.shape[2]) + 0.5) * block - 0.5) / self.rate
         before = self._phase(times, track).at(at)[0]
         lines, noise = _lines(base, len(times))
+        hop_s = self.hop / self.rate
+
+        def moved(track: Reals) -> tuple[Complexes, Reals]:
+            cycles = self._phase(times, track).at(at)[0] - before
+            return _lines(base * np.exp(-2j * np.pi * self.orders[:, None, None] * cycles), len(times))
+
         for reach_hz in (0.06, 0.02, 0.01, 0.01):
-            track = track + _correction(lines, noise, self.orders, track, reach_hz, self.hop / self.rate)
-            moved = self._phase(times, track).at(at)[0] - before
-            turned = base * np.exp(-2j * np.pi * self.orders[:, None, None] * moved)
-            lines, noise = _lines(turned, len(times))
+            track = track + _correction(lines, noise, self.orders, track, reach_hz, hop_s)
+            lines, noise = moved(track)
+        # What has gone before says where each line's phase belongs; after a gap it is lost.
+        follows = bool(self._times) and times[0] - self._times[-1] < 1.5 * hop_s
+        earlier = np.array(self._track[-2:]) if follows else np.zeros(0)
+        if not follows:
+            self._known = np.zeros(lines.shape[:2], dtype=np.complex128), np.zeros(lines.shape[:2])
+        for _ in range(_LOCKING):
+            track = track + _locked(lines, noise, self.orders, track, earlier, self._known, hop_s)
+            lines, noise = moved(track)
+        sums, weight = self._known
+        self._known = sums + (lines / noise).sum(axis=2), weight + (1.0 / noise).sum(axis=2)
         return lines, noise, track
 
     def _phase(self, times: Reals, track: Reals) -> Phase:
@@ -382,42 +406,45 @@ class Comb:
         passages = [self._passage(run) for run in _runs(self._frames)]
         weights = np.array([passage.times.size for passage in passages], dtype=np.float64)
         kept = [passage.significant(strong=strong) for passage in passages]
+        spread_db = float(np.average([p.spread_db(k) for p, k in zip(passages, kept, strict=True)], weights=weights))
         steadiness = float(np.average([p.steadiness(k) for p, k in zip(passages, kept, strict=True)], weights=weights))
         power = np.max([np.sum(p.power() * k, axis=0).max() for p, k in zip(passages, kept, strict=True)])
         harmonics = tuple(int(k) for k in self.orders[np.any([k.any(axis=1) for k in kept], axis=0)])
         dehum = None
-        if _is_hum(self, mean_hz, presence, steadiness, harmonics, strong=strong):
-            dehum = self._settings(passages, kept)
+        if spread_db <= _SPREAD_DB and _is_hum(self, mean_hz, presence, steadiness, harmonics, strong=strong):
+            # Once it is hum, weaker lines of it are believed too, shrunk by what they may be wrong.
+            dehum = self._settings(passages, [passage.significant(strong=True) for passage in passages])
         return Hum(mean_hz, float(db_from_power(power)), harmonics, presence, steadiness, dehum)
 
     def _passage(self, run: list[tuple[int, Complexes, Reals]]) -> Passage:
         lines = np.concatenate([lines for _, lines, _ in run], axis=2)
         noise = np.concatenate([noise for _, _, noise in run], axis=2)
-        times = (run[0][0] + np.arange(lines.shape[2]) + 1.0) * self.hop / self.rate
+        times = _middles(run[0][0], lines.shape[2], self.hop / self.rate)
         return Passage(times, lines, noise)
 
     def _settings(self, passages: list[Passage], kept: list[NDArray[np.bool_]]) -> Dehum:
         times, track = np.array(self._times), np.array(self._track)
-        # The first and last second lie beyond the middles of frames: go on straight there.
-        first_hz = track[0] + (track[0] - track[1]) * times[0] / (times[1] - times[0])
-        last_hz = 2.0 * track[-1] - track[-2]
-        turned = 0.5 * (first_hz - track[0]) * times[0]  # cycles by which this moves the phase from there on
-        times = np.concatenate([[0.0], times, [2.0 * times[-1] - times[-2]]])
-        points_hz = np.concatenate([[first_hz], track, [last_hz]])
+        # The last part of a second lies beyond the middles of frames: go on straight there.
+        times = np.append(times, 2.0 * times[-1] - times[-2])
+        points_hz = np.append(track, 2.0 * track[-1] - track[-2])
         lines = []
         ends = self.hop / self.rate
         for k, channel in itertools.product(range(len(self.orders)), range(self.channels)):
             points: list[LinePoint] = []
             for passage, keep in zip(passages, kept, strict=True):
                 if keep[k, channel]:
-                    turn = np.exp(-2j * np.pi * self.orders[k] * turned)
-                    points += passage.points(k, channel, turn, fades_s=ends if len(passages) > 1 else None)
+                    points += passage.points(k, channel, fades_s=ends if len(passages) > 1 else None)
             if points:
                 lines.append(Line(harmonic=int(self.orders[k]), channel=channel, points=tuple(points)))
         return Dehum(
             track=tuple(TrackPoint(time_s=t, frequency_hz=f) for t, f in zip(times, points_hz.tolist(), strict=True)),
             lines=tuple(lines),
         )
+
+
+def _middles(first_frame: int, frames: int, hop_s: float) -> Reals:
+    """Seconds at which frames of two hops have their middles."""
+    return (first_frame + 1.0 + np.arange(frames, dtype=np.float64)) * hop_s
 
 
 PATH_SCORE = 2.5
@@ -485,6 +512,49 @@ def _correction(
     return np.linalg.solve(rows, means.T @ (weight * moved) - smooth @ track)
 
 
+def _locked(
+    lines: Complexes,
+    noise: Reals,
+    orders: NDArray[np.int64],
+    track: Reals,
+    earlier: Reals,
+    known: tuple[Complexes, Reals],
+    hop_s: float,
+) -> Reals:
+    """What to add to the track, (frames,), so that every line keeps the phase it has on the whole.
+
+    earlier: the last two knots before these, or none; known: sums of lines over noise and of one over noise before.
+    """
+    frames = len(track)
+    weight = 1.0 / noise
+    for _ in range(3):
+        sums, sure = known[0] + (weight * lines).sum(axis=2), known[1] + weight.sum(axis=2)
+        whole = sums / sure
+        weight = 1.0 / (noise + np.abs(lines - whole[..., None]) ** 2 / 4.0)
+    clear = np.abs(whole) ** 2 * sure > 20.0
+    # Cycles of the fundamental by which each line is ahead, and how well it knows: k turns tell k times as finely.
+    ahead = (np.angle(lines * np.conj(whole[..., None])).T / (2.0 * np.pi * orders)).T
+    trust = clear[..., None] * weight * np.abs(whole[..., None]) ** 2
+    trust = (trust.T * (2.0 * np.pi * orders) ** 2).T
+    total = trust.sum(axis=(0, 1)) + 1e-9
+    wanted = (trust * ahead).sum(axis=(0, 1)) / total
+    # Phase at each knot from the track: trapezoids, from the knot before the first where there is one.
+    reach = hop_s * (np.tril(np.ones((frames, frames))) - 0.5 * np.eye(frames))
+    reach[:, 0] = 0.5 * hop_s if len(earlier) else 0.0
+    reach[1:, 0] += 0.0 if len(earlier) else 0.5 * hop_s
+    if len(earlier):
+        reach[1:, 0] = hop_s
+    else:  # where the phase begins is free
+        mean = total / total.sum()
+        reach = reach - mean @ reach
+        wanted = wanted - mean @ wanted
+    bends = np.diff(np.eye(len(earlier) + frames), n=2, axis=0)
+    smooth = bends.T @ bends / _BEND_HZ**2
+    rows = reach.T @ (total[:, None] * reach) + smooth[len(earlier) :, len(earlier) :]
+    pull = (smooth @ np.concatenate([earlier, track]))[len(earlier) :]
+    return np.linalg.solve(rows, reach.T @ (total * wanted) - pull)
+
+
 def _runs(chunks: list[tuple[int, Complexes, Reals]]) -> list[list[tuple[int, Complexes, Reals]]]:
     """Chunks that follow each other without a gap."""
     runs: list[list[tuple[int, Complexes, Reals]]] = []
@@ -503,13 +573,17 @@ class Passage:
 
     def __init__(self, times: Reals, lines: Complexes, noise: Reals) -> None:
         self.times, self.lines, self.noise = times, lines, noise
-        fits = []
+        # Which lines have a say in how many knots there are: those that stand out when taken for constant.
+        self.clear = np.ones(lines.shape[:2], dtype=bool)
+        _, _, amplitude, variance, _ = self._fit(times[:1])
+        self.clear = np.abs(amplitude[..., 0]) ** 2 > 8.0 * variance[..., 0]
+        fits: list[tuple[float, Reals, Complexes, Reals, Complexes]] = []
         for spacing_s in self.SPACINGS_S:
             count = 1 + int((times[-1] - times[0]) / spacing_s)
             knots = np.linspace(times[0], times[-1], count) if count > 1 else times[:1]
             if fits and count == len(fits[-1][1]):
                 continue
-            fits.append((*self._fit(knots),))
+            fits.append(self._fit(knots))
         self.cost, self.knots, self.amplitude, self.variance, self.model = min(fits, key=lambda fit: fit[0])
 
     def _fit(self, knots: Reals) -> tuple[float, Reals, Complexes, Reals, Complexes]:
@@ -525,8 +599,8 @@ class Passage:
             miss = np.abs(self.lines - model) ** 2
             weight = 1.0 / (self.noise + miss / 4.0)
         # Half-overlapping Hann frames: two of them know what 4/3 apart would. Student's t with heavy tails.
-        surprise = (4.0 / 3.0) * 2.0 * np.log1p(miss / (4.0 * self.noise)).sum()
-        freedom = 2.0 * len(knots) * model.shape[0] * model.shape[1]
+        surprise = (4.0 / 3.0) * 2.0 * np.log1p(miss / (4.0 * self.noise))[self.clear].sum()
+        freedom = 2.0 * len(knots) * np.count_nonzero(self.clear)
         return surprise + 2.0 * freedom * np.log(len(self.times)), knots, amplitude, variance, model
 
     def power(self) -> Reals:
@@ -537,7 +611,7 @@ class Passage:
     def significant(self, *, strong: bool) -> NDArray[np.bool_]:
         """Which lines stand out of what is around them for sure, (orders, channels)."""
         ratio = np.mean(np.abs(self.amplitude) ** 2, axis=2) / np.mean(self.variance, axis=2)
-        return (ratio > (10.0 if strong else 20.0)) & (self.power() > 1e-11)
+        return (ratio > (8.0 if strong else 20.0)) & (self.power() > 1e-11)
 
     def steadiness(self, kept: NDArray[np.bool_]) -> float:
         """Share of frames in which the kept lines stand where the model says, over lines by their power."""
@@ -559,9 +633,9 @@ class Passage:
         lines = [(off[line][clear[line]], self.power()[line]) for line in np.ndindex(kept.shape) if clear[line].any()]
         return float(np.average([np.median(o) for o, _ in lines], weights=[np.sqrt(p) for _, p in lines]))
 
-    def points(self, order: int, channel: int, turn: complex, *, fades_s: float | None) -> list[LinePoint]:
-        """The amplitude of one line, turned, as points, shrunk by what it may be wrong; fading at both ends if told."""
-        value, wrong = self.amplitude[order, channel] * turn, self.variance[order, channel]
+    def points(self, order: int, channel: int, *, fades_s: float | None) -> list[LinePoint]:
+        """The amplitude of one line as points, shrunk by what it may be wrong; fading at both ends where told."""
+        value, wrong = self.amplitude[order, channel], self.variance[order, channel]
         value = value * np.maximum(0.0, 1.0 - wrong / np.maximum(np.abs(value) ** 2, 1e-30))
         times = self.knots
         if fades_s is not None:
@@ -614,8 +688,9 @@ def _is_hum(
     return (
         abs(mean_hz / comb.mains_hz - 1.0) <= _CENTRE
         and presence >= (0.2 if strong else 0.5)
-        and steadiness >= (0.6 if strong else 0.8)
+        and steadiness >= (0.6 if strong else 0.85)
         and len(harmonics) >= (1 if strong else 2)
+        and harmonics[0] <= 3  # the higher ones alone are another tone's
     )
 
 

@@ -1,9 +1,9 @@
 """Broadband noise that never changes: hiss and rumble measured where nothing else plays, and turned down everywhere.
 
-The gain of each time-frequency cell is that of the optimally modified log-spectral amplitude (Ephraim & Malah 1985;
-Cohen & Berdugo 2001), worked out twice: the second time with an SNR from the first, smoothed over neighbours in time
-and frequency, so that lone cells do not chirp and onsets are not late. It has a lower bound: the noise grows quieter
-but never odd. The noise itself is a curve in the settings, not an
+The gain of each time-frequency cell is worked out twice. The first is that of the optimally modified log-spectral
+amplitude with a decision-directed SNR (Ephraim & Malah 1985; Cohen & Berdugo 2001). What it lets through, smoothed over
+neighbours in time and frequency, is the SNR of the second, a Wiener gain: so lone cells do not chirp and onsets are not
+late. It has a lower bound: the noise grows quieter but never odd. The noise itself is a curve in the settings, not an
 estimate made while it runs: what is not in the curve is not touched.
 
 Detection believes in a floor only where it is flat: a level that many moments share, that none goes below, in every
@@ -30,7 +30,7 @@ from dsp.units import db_from_power, power_from_db
 Reals = NDArray[np.float64]
 
 FRAME_S = 0.046
-_MEMORY = 0.8  # of the decision-directed estimate, at a quarter frame's hop
+_MEMORY = 0.9  # of the decision-directed estimate, at a quarter frame's hop
 _SMOOTHING = 0.8  # of the SNR that tells presence, a hop
 _REACH_HZ = 320.0  # half the width of the window that tells whether anything plays around a bin
 
@@ -156,7 +156,8 @@ _LOWEST_HZ = 20.0
 _SECTION_S = 10.0
 _STEP_DB = 0.25  # of the histograms
 _DEEPEST_DB, _LEVELS = -220.0, 900
-_SILENT_DBFS = -100.0
+_SILENT_DBFS_HZ = -160.0
+_HEARD_DB = 45.0  # noise further than this below the music is left alone
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,7 @@ class NoiseDetector:
     """Steady noise in one stream, the same whatever the blocks; `strong` believes weaker signs.
 
     span_s: start and end of a stretch that holds nothing but the noise; it is then believed as it is.
-    Memory grows by some 2 kB for every ten seconds. Raises AudioError on less than one channel, or a rate or span
+    Memory grows by less than a kilobyte a second. Raises AudioError on less than one channel, or a rate or span
     that cannot be.
     """
 
@@ -202,27 +203,27 @@ class NoiseDetector:
         self.starts = starts[(starts >= 1) & (starts < self.size // 2)]
         self.counts = np.diff(np.append(self.starts, self.size // 2))
         self.centres_hz = (self.starts + 0.5 * (self.counts - 1)) * width
-        self.position = 0
         self._pending: Samples | None = None
-        self._origin = 0
-        self._levels: list[NDArray[np.uint16]] = []  # (frames, bands) a section, quarter dB above the deepest
-        self._section: list[Reals] = []
+        self._skip = 0  # samples of what comes next that lie before the next frame
+        self._levels: list[NDArray[np.uint16]] = []  # (frames, bands) each, quarter dB above the deepest
         self._section_frames = max(1, round(_SECTION_S * sample_rate_hz / self.every))
-        self._sections: list[tuple[NDArray[np.float64], float]] = []
 
     def update(self, block: Samples) -> None:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
         pending = block if self._pending is None else np.concatenate([self._pending, block], axis=1)
-        frames = 1 + (pending.shape[1] - self.size) // self.every if pending.shape[1] >= self.size else 0
+        start = self._skip
+        frames = max(0, 1 + (pending.shape[1] - start - self.size) // self.every)
         for first in range(0, frames, 32):  # what fits the cache
             count = min(32, frames - first)
+            at = start + first * self.every
             windows = np.lib.stride_tricks.sliding_window_view(pending, self.size, axis=1)
-            self._take(windows[:, first * self.every : (first + count - 1) * self.every + 1 : self.every])
-        used = min(frames * self.every, pending.shape[1])
-        # Between two frames there are samples that nobody looks at.
-        self._pending = pending[:, used:].copy()
+            self._take(windows[:, at : at + (count - 1) * self.every + 1 : self.every])
+        # Between two frames there are samples that nobody looks at, perhaps in the next block.
+        start += frames * self.every
+        self._skip = max(0, start - pending.shape[1])
+        self._pending = pending[:, min(start, pending.shape[1]) :].copy()
 
     def _take(self, windows: Samples) -> None:
         spectra = scipy.fft.rfft(windows.astype(np.float32, copy=False) * self.window, axis=-1)
@@ -236,26 +237,29 @@ class NoiseDetector:
         """The noise of all that came."""
         if not self._levels:
             return Noise(-200.0, 0.0, 0.0, ())
-        levels = np.concatenate(self._levels) * _STEP_DB + _DEEPEST_DB
+        levels = np.concatenate(self._levels).astype(np.float64) * _STEP_DB + _DEEPEST_DB
         if self.span_s is not None:
             first, last = (int(np.ceil(s * self.rate / self.every)) for s in self.span_s)
             inside = levels[first : max(last, first + 1)]
             if not len(inside):
                 raise AudioError(f"span_s: {self.span_s} lies beyond the end")
-            floor = db_from_power(power_from_db(inside).mean(axis=0))
+            floor: Reals = db_from_power(np.asarray(power_from_db(inside).mean(axis=0), dtype=np.float64))
             return self._noise(levels, floor, np.ones(len(floor), dtype=bool), 1.0)
         floor, sure, share = steady_floor(levels, self.counts, self._section_frames, strong=self.strong)
-        if not self._is_noise(floor, sure, share):
-            return Noise(float(-200.0), 0.0, float(share), ())
-        return self._noise(levels, floor, sure, share)
+        if not self._is_noise(floor, sure):
+            return Noise(-200.0, 0.0, share, ())
+        floor, sure = one_noise(floor, sure, self.centres_hz)
+        found = self._noise(levels, floor, sure, share)
+        heard = found.snr_db <= (70.0 if self.strong else _HEARD_DB)
+        return found if heard else Noise(found.level_dbfs, found.snr_db, share, ())
 
-    def _is_noise(self, floor: Reals, sure: NDArray[np.bool_], share: float) -> bool:
+    def _is_noise(self, floor: Reals, sure: NDArray[np.bool_]) -> bool:
         """Whether most of the treble, where hiss is heard and music leaves room, has a floor."""
         treble = (self.centres_hz > 2_000.0) & (self.centres_hz < 14_000.0)
         if not treble.any():
             return False
         heard = floor[treble & sure]
-        enough = sure[treble].mean() >= (0.5 if self.strong else 0.8)
+        enough = sure[treble].mean() >= (0.3 if self.strong else 0.55)
         return bool(enough and db_from_power(power_from_db(heard).mean()) > (-125.0 if self.strong else -120.0))
 
     def _noise(self, levels: Reals, floor: Reals, sure: NDArray[np.bool_], share: float) -> Noise:
@@ -263,11 +267,15 @@ class NoiseDetector:
         width = self.counts * (self.rate / self.size)
         power = float((power_from_db(floor) * width)[sure].sum())
         whole = float((power_from_db(levels) * width).sum(axis=1).mean())
+        hz, level_db = self.centres_hz[bands], np.clip(floor[bands], -220.0, 0.0)
+        if len(bands):  # out to the edges of the outermost bands
+            first_hz = (self.starts[bands[0]] - 0.5) * (self.rate / self.size)
+            last_hz = (self.starts[bands[-1]] + self.counts[bands[-1]]) * (self.rate / self.size)
+            hz = np.concatenate([[min(first_hz, 0.99 * hz[0])], hz, [max(last_hz, 1.01 * hz[-1])]])
+            level_db = np.concatenate([level_db[:1], level_db, level_db[-1:]])
         points = tuple(
-            NoisePoint(
-                frequency_hz=float(max(self.centres_hz[b], 5.0)), level_dbfs_hz=float(np.clip(floor[b], -220.0, 0.0))
-            )
-            for b in bands
+            NoisePoint(frequency_hz=float(max(f, 5.0)), level_dbfs_hz=float(v))
+            for f, v in zip(hz, level_db, strict=True)
         )
         level = float(db_from_power(power))
         return Noise(level, float(db_from_power(whole)) - level, share, points if len(points) > 1 else ())
@@ -281,7 +289,7 @@ def steady_floor(
     levels: (frames, bands) power densities in dB, means of `counts` bins. A noise's levels spread by what chance
     makes of a mean of so many bins, around one level; the lowest moments of a band tell whether they do.
     """
-    loud = levels.max(axis=1) > _SILENT_DBFS - 60.0  # digital silence has no floor
+    loud = levels.max(axis=1) > _SILENT_DBFS_HZ  # digital silence has no floor
     levels = levels[loud]
     bands = levels.shape[1]
     if len(levels) < 2 * section_frames:
@@ -289,16 +297,18 @@ def steady_floor(
     # Hann frames: neighbouring bins know of each other, two thirds of them count.
     spread = 4.34 / np.sqrt(np.maximum(counts * 0.67, 1.0))
     lowest = np.quantile(levels, 0.002, axis=0)
-    # The floor's level is the densest one near the bottom.
     floor, share = np.zeros(bands), np.zeros(bands)
     for b in range(bands):
         column = levels[:, b]
         tries = lowest[b] + np.arange(0.0, 5.0 * spread[b] + 1.0, _STEP_DB)
         inside = np.array([(np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB).mean() for at in tries])
-        best = int(inside.argmax())
-        near = column[np.abs(column - tries[best]) <= 2.0 * spread[b] + _STEP_DB]
-        floor[b] = db_from_power(power_from_db(near).mean())
-        share[b] = inside[best]
+        # The lowest that many share: what the music adds only ever lifts it. From there to the middle of it.
+        at = tries[int(np.argmax(inside >= 0.5 * inside.max()))]
+        for _ in range(3):
+            near = column[np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB]
+            at = float(np.median(near)) if len(near) else at
+        floor[b] = at + spread[b] ** 2 / 8.69  # the mean of powers lies above the median of levels
+        share[b] = len(near) / len(column)
     reach = 2.0 * spread + 2.0 * _STEP_DB
     sections = np.array_split(levels, max(1, len(levels) // section_frames))
     # Nowhere below: a section whose quiet moments lie under the floor contradicts it.
@@ -318,18 +328,37 @@ def steady_floor(
     return floor, sure, float(np.median(share[sure])) if sure.any() else 0.0
 
 
+def one_noise(floor: Reals, sure: NDArray[np.bool_], centres_hz: Reals) -> tuple[Reals, NDArray[np.bool_]]:
+    """The floors that make one smooth spectrum with the treble's: no noise jumps, but a drone or a chord does."""
+    near = np.where(sure, floor, np.inf)
+    padded = np.pad(near, 2, constant_values=np.inf)
+    lowest = np.lib.stride_tricks.sliding_window_view(padded, 5).min(axis=1)
+    floor = np.minimum(floor, lowest + 2.5)
+    inside = sure & (centres_hz > 2_000.0) & (centres_hz < 14_000.0)
+    bands = np.flatnonzero(inside)
+    for order in (range(bands[0] - 1, -1, -1), range(bands[-1] + 1, len(floor))):
+        last = bands[0] if order.step < 0 else bands[-1]
+        for b in order:
+            away_oct = abs(np.log2(centres_hz[b] / centres_hz[last]))
+            if sure[b] and abs(floor[b] - floor[last]) <= 1.5 + 6.0 * away_oct:
+                inside[b], last = True, b
+            elif away_oct > 1.0:
+                break
+    return floor, inside
+
+
 EXAMPLES = (
     Denoise(
         profile=(
-            NoisePoint(frequency_hz=30.0, level_dbfs_hz=-60.0),
-            NoisePoint(frequency_hz=20_000.0, level_dbfs_hz=-65.0),
+            NoisePoint(frequency_hz=30.0, level_dbfs_hz=-112.0),
+            NoisePoint(frequency_hz=20_000.0, level_dbfs_hz=-117.0),
         ),
         reduction_db=12.0,
     ),
     Denoise(
         profile=(
-            NoisePoint(frequency_hz=200.0, level_dbfs_hz=-55.0),
-            NoisePoint(frequency_hz=5_000.0, level_dbfs_hz=-70.0),
+            NoisePoint(frequency_hz=200.0, level_dbfs_hz=-115.0),
+            NoisePoint(frequency_hz=5_000.0, level_dbfs_hz=-120.0),
         ),
         reduction_db=20.0,
     ),
