@@ -29,7 +29,7 @@ LAYERS = {
     "dsp.meters": "",
     "dsp.meters.*": "dsp.audio dsp.segments dsp.kernels dsp.meters.*",
     "dsp.restoration": "",
-    "dsp.restoration.*": "dsp.restoration.* dsp.fir dsp.kernels",
+    "dsp.restoration.*": "dsp.restoration.* dsp.effects dsp.effects.*",
     "dsp.chain": "dsp.effects dsp.effects.* dsp.meters.* dsp.restoration dsp.restoration.*",
     "matcher": "matcher.albums matcher.learning matcher.restoring",  # the lazy door
     "matcher.version": "",

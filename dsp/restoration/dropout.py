@@ -54,6 +54,7 @@ class Dropout(Settings, frozen=True, kw_only=True):
     """Gaps filled with what the sound on both sides predicts."""
 
     title: ClassVar[str] = "dropouts and short gaps"
+    repairs: ClassVar[bool] = True
 
     gaps: tuple[Event, ...] = ()
     amount: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0

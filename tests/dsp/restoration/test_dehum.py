@@ -185,11 +185,11 @@ def test_the_path_is_the_best_one():
     """The path of highest total is the one that trying all of them finds."""
     score = np.random.default_rng(7).normal(size=(4, 9))
     best = max(
-        (
+
             sum(score[n, s] for n, s in enumerate(path)) - 0.05 * sum(abs(a - b) for a, b in zip(path, path[1:]))
             for path in np.ndindex(9, 9, 9, 9)
             if max(abs(a - b) for a, b in zip(path, path[1:])) <= 3
-        )
+
     )
     path, mean = best_path(score)
     assert 4 * mean - 0.05 * np.abs(np.diff(path)).sum() == pytest.approx(best)
