@@ -126,7 +126,7 @@ class Thresholds:
 
 AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5, screened=16.0)
 STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3, screened=5.0)
-SUSPECTING, SEGMENT, JOINED = 1.8, 4096, 32
+SUSPECTING, SEGMENT, JOINED = 1.2, 4096, 32
 SHORT_S, LONG_FACTOR, LONE_LONG_FACTOR = 0.0012, 6.0, 4.0
 """Longer clicks must stand out by so much more, since drums last; and where they are few, once more."""
 
