@@ -16,7 +16,6 @@ from dsp.kernels._kernels import NoiseGains as NoiseGains
 from dsp.kernels._kernels import SegmentPowers as SegmentPowers
 from dsp.kernels._kernels import TruePeaks as TruePeaks
 from dsp.kernels._kernels import burg as burg
-from dsp.kernels._kernels import continue_by as continue_by
 from dsp.kernels._kernels import deinterleave as deinterleave
 from dsp.kernels._kernels import fill_gap as fill_gap
 from dsp.kernels._kernels import hum as hum

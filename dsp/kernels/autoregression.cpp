@@ -175,15 +175,6 @@ static Register here([](nb::module_ &m) {
         nb::gil_scoped_release release;
         return fill_gap(x.data(), first, stop, Vector(model.data(), model.data() + model.shape(0)), 6);
     }, nb::arg("samples"), nb::arg("first"), nb::arg("stop"), nb::arg("model"));
-    m.def("continue_by", [](RowOut<double> x, size_t first, Row<double> model) {
-        nb::gil_scoped_release release;
-        const size_t order = model.shape(0) - 1;
-        Vector reversed(order);
-        for (size_t n = 0; n < order; ++n)
-            reversed[n] = -model.data()[order - n];
-        for (size_t n = first; n < x.shape(0); ++n)
-            x.data()[n] = dot(reversed.data(), x.data() + n - order, order);
-    }, nb::arg("samples"), nb::arg("first"), nb::arg("model"));
 });
 
 }  // namespace

@@ -114,6 +114,7 @@ class Thresholds:
     """How far above its surroundings' usual largest error a click must stand, as a ratio.
 
     lone: where there are few; common: where `common_per_minute`, and at least `fewest`, stand above `sure`.
+    screened: what makes the first, coarse look go on to a close one.
     """
 
     lone: float
@@ -121,13 +122,14 @@ class Thresholds:
     sure: float
     common_per_minute: float
     fewest: int
+    screened: float
 
 
-AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5)
-STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3)
-SCREENED, SUSPECTING, SEGMENT, JOINED = 16.0, 1.8, 4096, 32
-SHORT_S, LONG_FACTOR = 0.0012, 6.0
-"""Longer clicks must stand out by so much more, since drums last."""
+AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5, screened=16.0)
+STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3, screened=5.0)
+SUSPECTING, SEGMENT, JOINED = 1.2, 4096, 32
+SHORT_S, LONG_FACTOR, LONE_LONG_FACTOR = 0.0012, 6.0, 4.0
+"""Longer clicks must stand out by so much more, since drums last; and where they are few, once more."""
 
 EDGE_S = 0.01
 """What begins or ends a file is no click."""
@@ -175,7 +177,7 @@ class ClickDetector:
             channels,
             scale,
             kept=limits.common,
-            screened=SCREENED,
+            screened=limits.screened,
             suspecting=SUSPECTING,
             sure=limits.sure,
             fewest=limits.fewest,
@@ -221,11 +223,12 @@ def accepted(found: Found, thresholds: Thresholds, minutes: float, sample_rate_h
 
     One alone must stand far out; where many do, fainter ones are believed as well.
     """
-    prominence = found[:, 3] / np.where(found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz, LONG_FACTOR, 1.0)
+    long = found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz
+    prominence = found[:, 3] / np.where(long, LONG_FACTOR, 1.0)
     alone = np.where(recurrent(found, sample_rate_hz, even_s=PLAYED_S), 0.0, prominence)
     many = max(thresholds.common_per_minute * minutes, thresholds.fewest)
     if np.count_nonzero(alone > thresholds.sure) < many:
-        return found[alone > thresholds.lone]
+        return found[alone > np.where(long, LONE_LONG_FACTOR, 1.0) * thresholds.lone]
     prominence[recurrent(found, sample_rate_hz, even_s=EXACT_S)] = 0.0
     return found[prominence > thresholds.common]
 

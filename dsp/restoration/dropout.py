@@ -192,7 +192,7 @@ class Limits:
 AUTO = Limits(unlike_db=6.0, fall_db=12.0, per_second=4.0)
 STRONG = Limits(unlike_db=15.0, fall_db=24.0, per_second=12.0)
 QUIETEST_DBFS = -60.0
-ALIKE_ORDER = 600
+ALIKE_ORDER = 400
 """Of the models of either side: enough to tell one note from the next."""
 
 LAGS = tuple(sorted({*(2**k for k in range(6, 13)), *(441 * k for k in (1, 2, 4)), *(480 * k for k in (1, 2, 4))}))
@@ -311,11 +311,11 @@ class DropoutDetector:
                     yield "repeated", first, stop
 
     def _judged(self, plane: Samples, first: int, stop: int, kind: Kind) -> float | None:
-        """How unlike the sounds before and after a gap are, in dB of prediction error; None where it is no gap."""
+        """How unlike the sounds before and after a gap are, re how each changes by itself; None where it is no gap."""
         reach, beside = 4096 * self.scale, max(8, self.sample_rate_hz // 1000)
         left = plane[max(0, first - reach) : first].astype(np.float64)
         right = plane[stop : stop + reach].astype(np.float64)
-        if min(len(left), len(right)) < reach // 2:
+        if min(len(left), len(right)) < reach:
             return None
         for side in (left[::-1], right):
             level_db, close_db = power_db(side[: 10 * beside]), power_db(side[:beside])
@@ -327,10 +327,16 @@ class DropoutDetector:
             return None
         if kind == "repeated" and np.ptp(plane[first:stop]) == 0.0:
             return None
-        models = fitted([left], ALIKE_ORDER), fitted([right], ALIKE_ORDER)
-        across = prediction_error(right, models[0]) * prediction_error(left, models[1])
-        own = prediction_error(left, models[0]) * prediction_error(right, models[1])
+        half = reach // 2
+        near_left, near_right, far_left, far_right = left[-half:], right[:half], left[:-half], right[half:]
+        across = predicted(near_right, by=near_left) * predicted(near_left, by=near_right)
+        own = predicted(near_left, by=far_left) * predicted(near_right, by=far_right)
         return float(db_from_power(across / own)) / 2.0 if own > 0.0 else None
+
+
+def predicted(samples: Plane, *, by: Plane) -> float:
+    """The mean squared error that a model of one stretch makes in another."""
+    return prediction_error(samples, fitted([by], min(ALIKE_ORDER, len(by) // 4), dither_db=DITHER_DB))
 
 
 def power_db(samples: Plane) -> float:
