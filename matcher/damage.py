@@ -7,19 +7,27 @@ profile, so that a file is never searched twice.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
 import msgspec
+import numpy as np
 
 from dsp.audio import Samples
 from dsp.chain import Chain, settings_from
 from dsp.effect import Settings
 from dsp.errors import AudioError, SettingsError
+from dsp.restoration.dcoffset import Dcoffset
+from dsp.restoration.declick import ClickDetector, ClickReport
 from dsp.restoration.declip import ClipDetector, Clipping
 from dsp.restoration.dehum import Hum, HumDetector
 from dsp.restoration.denoise import Noise, NoiseDetector
+from dsp.restoration.dropout import DropoutDetector, DropoutReport
+from dsp.restoration.events import Event
+from dsp.restoration.faults import FaultDetector, Faults
+from dsp.restoration.polarity import Polarity
+from dsp.restoration.rumble import Rumble
 from matcher import cache
 from matcher.analysis import ProfileBuilder, Progress, Source, opened
 from matcher.io import AudioSource, shown
@@ -28,6 +36,10 @@ from matcher.profile import Profile
 Restore = Literal["auto", "off", "strong"]
 DAMAGE_VERSION = 1
 """Raised whenever a detector finds something else in the same file."""
+MOST_LISTED = 5
+"""Times that are told in a sentence; the plan has them all."""
+CORNER_DB, NEAR_S = 36.0, 0.005
+"""A click this near to what is clipped must stand this far above the sound around it: corners do not."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,9 +76,9 @@ class Damage(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.structs.replace(self, findings=tuple(f for f in self.findings if f.kind in kinds))
 
     def with_finding(self, finding: Finding) -> Damage:
-        """This finding in place of the one of its kind."""
-        others = {f.kind: f for f in self.findings} | {finding.kind: finding}
-        return msgspec.structs.replace(self, findings=tuple(others[kind] for kind in KINDS if kind in others))
+        """This finding in place of those of its kind."""
+        found = [*(f for f in self.findings if f.kind != finding.kind), finding]
+        return msgspec.structs.replace(self, findings=tuple(sorted(found, key=lambda f: list(KINDS).index(f.kind))))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON data."""
@@ -84,47 +96,94 @@ class Detector(Protocol):
         """What was found; ends the stream."""
 
 
+Told = Iterable[tuple[str, Settings | None]]
+"""A sentence for each fault, and its repair; None where it is reported and left alone."""
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of damage: who finds it, and what is made of the finding."""
 
-    detector: Callable[[int, int, bool], Detector]
-    """For a rate, a number of channels and whether to believe weaker signs."""
-    finding: Callable[[Any, float], tuple[str, Settings | None] | None]
-    """A sentence and a repair from the detector's result and the length of the file in s; None where all is well."""
+    detector: Callable[..., Detector]
+    """For a rate and a number of channels; `strong` believes weaker signs."""
+    told: Callable[[Any], Told]
+    """What its result comes to; nothing where all is well."""
 
 
-def _clipping(found: Clipping, duration_s: float) -> tuple[str, Settings | None] | None:
+def _dropouts(found: DropoutReport) -> Told:
+    repair = found.settings()
+    if repair is not None:
+        yield f"{_listed('gap', [gap.event for gap in found.gaps])}", repair
+    if found.long:
+        yield f"{_listed('gap', [gap.event for gap in found.long])}, too long to be filled in", None
+
+
+def _listed(name: str, events: list[Event]) -> str:
+    """How many, how long, and where the first few are; channels that fail together count once."""
+    starts = sorted({round(event.start_s, 3) for event in events})
+    longest_ms = 1000.0 * max(event.length_s for event in events)
+    where = ", ".join(f"{start:.3f}" for start in starts[:MOST_LISTED])
+    more = " and more" if len(starts) > MOST_LISTED else ""
+    many = f"a {name}" if len(starts) == 1 else f"{len(starts)} {name}s"
+    return f"{many} of up to {longest_ms:.1f} ms at {where} s{more}"
+
+
+def _clicks(found: ClickReport) -> Told:
+    repair = found.settings()
+    if repair is None:
+        return
+    standing_db = float(np.median(found.prominence_db))
+    yield f"{_listed('click', list(found.clicks))}, {standing_db:.0f} dB above the sound around them in median", repair
+
+
+def _clipping(found: Clipping) -> Told:
     if not found.sides:
-        return None
+        return
     levels = sorted({round(side.level.level_dbfs, 1) for side in found.sides})
     at = f"{levels[0]:.1f} dBFS" if len(levels) == 1 else f"{levels[0]:.1f} to {levels[-1]:.1f} dBFS"
     plateaus = sum(side.plateaus for side in found.sides)
     repair = found.settings()
-    cut = 0.0 if repair is None else sum(section.length_s for section in repair.sections)
-    said = f"clipped at {at}: {plateaus} flat tops, {found.samples} samples cut off, in {cut:.1f} s of sound"
-    return said, repair
+    sections = () if repair is None else repair.sections
+    cut_s = max(sum(s.length_s for s in sections if s.channel == channel) for channel in range(64))
+    yield f"clipped at {at}: {plateaus} flat tops, {found.samples} samples cut off, in {cut_s:.1f} s of sound", repair
 
 
-def _hum(found: Hum, duration_s: float) -> tuple[str, Settings | None] | None:
-    if found.dehum is None:
-        return None
-    lines = f"{len(found.harmonics)} line{'s' if len(found.harmonics) > 1 else ''}"
-    said = f"mains hum at {found.fundamental_hz:.2f} Hz: {lines}, {found.level_dbfs:.1f} dBFS together"
-    return f"{said}, through {found.presence:.0%} of the file", found.dehum
-
-
-def _noise(found: Noise, duration_s: float) -> tuple[str, Settings | None] | None:
+def _hum(found: Hum) -> Told:
     repair = found.settings()
     if repair is None:
-        return None
-    return f"steady noise at {found.level_dbfs:.1f} dBFS, {found.snr_db:.0f} dB below the music", repair
+        return
+    lines = f"{len(found.harmonics)} line{'s' if len(found.harmonics) > 1 else ''}"
+    said = f"mains hum at {found.fundamental_hz:.2f} Hz: {lines}, {found.level_dbfs:.1f} dBFS together"
+    yield f"{said}, through {found.presence:.0%} of the file", repair
+
+
+def _noise(found: Noise) -> Told:
+    repair = found.settings()
+    if repair is not None:
+        yield f"steady noise at {found.level_dbfs:.1f} dBFS, {found.snr_db:.0f} dB below the music", repair
+
+
+def _faults(found: Faults) -> Told:
+    for repair in found.settings():
+        if isinstance(repair, Dcoffset):
+            offsets = " and ".join(f"{100.0 * offset:+.2f} %" for offset in found.offsets)
+            yield f"DC offset of {offsets} of full scale", repair
+        elif isinstance(repair, Polarity):
+            yield f"the channels are of opposite polarity (correlation {found.correlation:.2f} when aligned)", repair
+        else:
+            late = "right" if found.late_ms > 0.0 else "left"
+            yield f"the {late} channel is late by {abs(found.late_ms):.3f} ms", repair
+    if found.highpass_hz > 0.0:
+        yield f"rumble below the music, {found.rumble_dbfs:.1f} dBFS", Rumble(below_hz=min(found.highpass_hz, 60.0))
 
 
 KINDS: dict[str, Kind] = {
-    "declip": Kind(lambda rate, channels, strong: ClipDetector(rate, channels, strong=strong), _clipping),
-    "dehum": Kind(lambda rate, channels, strong: HumDetector(rate, channels, strong=strong), _hum),
-    "denoise": Kind(lambda rate, channels, strong: NoiseDetector(rate, channels, strong=strong), _noise),
+    "dropout": Kind(DropoutDetector, _dropouts),
+    "declick": Kind(ClickDetector, _clicks),
+    "declip": Kind(ClipDetector, _clipping),
+    "dehum": Kind(HumDetector, _hum),
+    "faults": Kind(FaultDetector, _faults),
+    "denoise": Kind(NoiseDetector, _noise),
 }
 """In the order of repair: what came last is mended first."""
 
@@ -133,21 +192,40 @@ class Inspector:
     """All detectors at once over one stream."""
 
     def __init__(self, sample_rate_hz: int, channels: int, *, strong: bool = False) -> None:
-        self._detectors = {name: kind.detector(sample_rate_hz, channels, strong) for name, kind in KINDS.items()}
+        self._detectors = {name: kind.detector(sample_rate_hz, channels, strong=strong) for name, kind in KINDS.items()}
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
         for detector in self._detectors.values():
             detector.update(block)
 
-    def result(self, duration_s: float) -> tuple[Finding, ...]:
+    def result(self) -> tuple[Finding, ...]:
         """What all of them found; ends the stream."""
-        found = []
-        for name, detector in self._detectors.items():
-            told = KINDS[name].finding(detector.result(), duration_s)
-            if told is not None:
-                found.append(Finding(kind=name, said=told[0], repair=told[1]))
-        return tuple(found)
+        results = {name: detector.result() for name, detector in self._detectors.items()}
+        results["declick"] = _beside_clipping(results["declick"], results["declip"])
+        return tuple(
+            Finding(kind=name, said=said, repair=repair)
+            for name, result in results.items()
+            for said, repair in KINDS[name].told(result)
+        )
+
+
+def _beside_clipping(clicks: ClickReport, clipping: Clipping) -> ClickReport:
+    """Without the corners of clipped waves, which are as sudden as small clicks."""
+    repair = clipping.settings()
+    if repair is None or not clicks.clicks:
+        return clicks
+    kept = []
+    for index, click in enumerate(clicks.clicks):
+        sections = (s for s in repair.sections if s.channel == click.channel)
+        inside = any(s.start_s - NEAR_S <= click.start_s <= s.start_s + s.length_s + NEAR_S for s in sections)
+        if not inside or clicks.prominence_db[index] >= CORNER_DB:
+            kept.append(index)
+    return replace(
+        clicks,
+        clicks=tuple(clicks.clicks[index] for index in kept),
+        prominence_db=tuple(clicks.prominence_db[index] for index in kept),
+    )
 
 
 def inspect(
@@ -181,10 +259,9 @@ def noise_between(audio: AudioSource, span_s: tuple[float, float]) -> Finding:
     detector = NoiseDetector(audio.sample_rate_hz, audio.channels, span_s=span_s)
     for block in audio.blocks():
         detector.update(block)
-    told = _noise(detector.result(), audio.duration_s)
-    if told is None:
-        raise AudioError(f"{audio.name}: there is no sound from {span_s[0]:g} to {span_s[1]:g} s to take for noise")
-    return Finding(kind="denoise", said=told[0], repair=told[1])
+    for said, repair in _noise(detector.result()):
+        return Finding(kind="denoise", said=said, repair=repair)
+    raise AudioError(f"{audio.name}: there is no sound from {span_s[0]:g} to {span_s[1]:g} s to take for noise")
 
 
 def _searched(
@@ -202,7 +279,7 @@ def _searched(
         if progress is not None:
             progress(min(1.0, taken / max(audio.length_samples, 1)))
     profile = None if builder is None else builder.result(name, identity)
-    return profile, inspector.result(audio.duration_s)
+    return profile, inspector.result()
 
 
 def _key(content_hash: str, strong: bool) -> str:

@@ -6,7 +6,11 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from dsp.audio import Audio
+from dsp.effects.gain import Gain
+from dsp.units import db_from_gain
 from matcher.analysis import Source, analyze, opened
 from matcher.damage import Damage, Finding, inspect, noise_between
 from matcher.io import check_output, output_format
@@ -14,6 +18,9 @@ from matcher.mending import Mended, check_residual, write_residual
 from matcher.planner.loop import track
 from matcher.plans import Plan, Step
 from matcher.rendering import Rendered, render
+
+HEADROOM_DB = 0.1
+"""Left above the highest sample of what would pass full scale."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,12 +71,12 @@ def restore(
             damage = damage.with_finding(noise_between(sound, noise_from_s))
         if only is not None:
             damage = damage.only(only)
-        plan = Plan(
-            target=track(analyze(sound, use_cache=use_cache)), steps=tuple(_step(f) for f in damage.mendable)
-        )
+        steps = tuple(_step(finding) for finding in damage.mendable)
         with Mended.of(sound, damage.chain) as mended:
-            if residual is not None and damage.mendable:
+            if damage.mendable:
                 mended.keep(None if stages is None else lambda done: stages("repair", done))
+                steps += _headroom(mended)
+            plan = Plan(target=track(analyze(sound, use_cache=use_cache)), steps=steps)
             rendered = render(
                 mended if damage.mendable else sound,
                 plan,
@@ -87,3 +94,13 @@ def restore(
 
 def _step(finding: Finding) -> Step:
     return Step(settings=finding.repair, because=f"{finding.said[0].upper()}{finding.said[1:]}.")
+
+
+def _headroom(mended: Mended) -> tuple[Step, ...]:
+    """A gain where what was filled in reaches beyond full scale."""
+    peak = max((float(np.abs(block).max(initial=0.0)) for block in mended.blocks()), default=0.0)
+    if peak < 1.0:
+        return ()
+    gain_db = -float(np.ceil((db_from_gain(peak) + HEADROOM_DB) * 100.0) / 100.0)
+    because = f"What was filled in reaches {db_from_gain(peak):.2f} dB above full scale."
+    return (Step(settings=Gain(gain_db=gain_db), because=because),)

@@ -29,9 +29,9 @@ LAYERS = {
     "dsp.meters": "",
     "dsp.meters.*": "dsp.audio dsp.segments dsp.kernels dsp.meters.*",
     "dsp.restoration": "",
-    "dsp.restoration.*": "dsp.restoration.* dsp.fir dsp.kernels",
+    "dsp.restoration.*": "dsp.restoration.* dsp.effects dsp.effects.*",
     "dsp.chain": "dsp.effects dsp.effects.* dsp.meters.* dsp.restoration dsp.restoration.*",
-    "matcher": "matcher.albums matcher.learning",  # the lazy door
+    "matcher": "matcher.albums matcher.learning matcher.restoring",  # the lazy door
     "matcher.version": "",
     "matcher.demo": "dsp.units dsp.audio",
     "matcher.aims": "dsp.effect",
@@ -64,7 +64,10 @@ LAYERS = {
     "matcher.albums": "matcher.matching matcher.executors",
     "matcher.web": "matcher.web.*",
     "matcher.web.*": "matcher.web.* matcher",
-    "matcher.cli": "matcher matcher.verifying matcher.music matcher.restoring matcher.web matcher.web.* matcher.demo",
+    "matcher.commands": "",
+    "matcher.commands.*": "matcher.commands.* matcher matcher.verifying matcher.music matcher.restoring matcher.web"
+    " matcher.web.* matcher.demo",
+    "matcher.cli": "matcher.commands.*",
 }
 
 BANNED = {

@@ -6,8 +6,8 @@ state in float64, and check nothing: callers do.
 
 from dsp.kernels._kernels import BandLevels as BandLevels
 from dsp.kernels._kernels import Biquads as Biquads
-from dsp.kernels._kernels import ClipLevels as ClipLevels
 from dsp.kernels._kernels import ClickScreen as ClickScreen
+from dsp.kernels._kernels import ClipLevels as ClipLevels
 from dsp.kernels._kernels import Compressor as Compressor
 from dsp.kernels._kernels import Decimator as Decimator
 from dsp.kernels._kernels import FlatTops as FlatTops
@@ -18,8 +18,8 @@ from dsp.kernels._kernels import TruePeaks as TruePeaks
 from dsp.kernels._kernels import burg as burg
 from dsp.kernels._kernels import continue_by as continue_by
 from dsp.kernels._kernels import deinterleave as deinterleave
-from dsp.kernels._kernels import hum as hum
 from dsp.kernels._kernels import fill_gap as fill_gap
+from dsp.kernels._kernels import hum as hum
 from dsp.kernels._kernels import interleave_float as interleave_float
 from dsp.kernels._kernels import interleave_pcm as interleave_pcm
 from dsp.kernels._kernels import level_gains as level_gains

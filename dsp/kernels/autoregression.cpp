@@ -133,8 +133,11 @@ double fill_gap(double *x, size_t first, size_t stop, const Vector &a, int refin
     for (size_t n = 0; n < count; ++n)
         b[n] = -dot(row.data(), x + first + n - order, 2 * order + 1);
     const double expected = solve_toeplitz(r.data(), b.data(), found.data(), count);
-    for (int n = 0; n < refinements; ++n) {
+    const double enough = 1e-20 * dot(b.data(), b.data(), count);
+    for (int n = 0; n < refinements; ++n) {  // Levinson's recursion loses digits where the sound is band-limited
         toeplitz_rest(r.data(), b.data(), found.data(), rest.data(), count);
+        if (dot(rest.data(), rest.data(), count) <= enough)
+            break;
         solve_toeplitz(r.data(), rest.data(), step.data(), count);
         add_scaled(found.data(), step.data(), 1.0, count);
     }
@@ -170,7 +173,7 @@ static Register here([](nb::module_ &m) {
     }, nb::arg("stretches"), nb::arg("order"));
     m.def("fill_gap", [](RowOut<double> x, size_t first, size_t stop, Row<double> model) {
         nb::gil_scoped_release release;
-        return fill_gap(x.data(), first, stop, Vector(model.data(), model.data() + model.shape(0)), 2);
+        return fill_gap(x.data(), first, stop, Vector(model.data(), model.data() + model.shape(0)), 6);
     }, nb::arg("samples"), nb::arg("first"), nb::arg("stop"), nb::arg("model"));
     m.def("continue_by", [](RowOut<double> x, size_t first, Row<double> model) {
         nb::gil_scoped_release release;

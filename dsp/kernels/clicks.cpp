@@ -17,16 +17,21 @@ constexpr size_t TAPER = 512;
 constexpr size_t SIDE = 28, NEAR = 1, DECAYED = 4, LATE = 4;  // cells: beside a click, skipped, its longest decay, after it
 constexpr double QUANTILE = 0.7;
 constexpr double FLOOR = 2e-5;        // prediction errors below it are the format's own, not the music's
-constexpr int ROUNDS = 3;
+constexpr size_t PIECES = 8;
+constexpr int ROUNDS = 4;
+constexpr double LONG_FACTOR = 6.0;    // longer ones must stand out by so much more, since drums last
+constexpr double LOUDER = 10.0;        // in power
+constexpr double PRICE = 1.2;          // of replacing a sample, in mean squared errors: a little more than it saves
+constexpr double LOW = 0.6;            // of the threshold: where a click begins and ends, once it is one
 constexpr double WHITE = 1e-6;        // of the power, so that a recursion on a band-limited sound stays stable
 
 constexpr size_t BLOCK = 512;
 
-// Sums of products at all lags, of every second block: a screen need not see more.
+// Sums of products at all lags; x goes on with at least as many zeros.
 VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
     for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag)
         r[lag] = 0.0;
-    for (size_t start = 0; start + BLOCK + SCREEN_ORDER <= count; start += 2 * BLOCK)
+    for (size_t start = 0; start + BLOCK <= count; start += BLOCK)
         for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag) {
             float lanes[32] = {};
             for (size_t n = start; n < start + BLOCK; n += 32)
@@ -90,7 +95,7 @@ VECTOR_CLONES void brighten(const float *x, float *y, size_t count) {
         y[n] = x[n] - 0.9f * x[static_cast<ptrdiff_t>(n) - 1];
 }
 
-void levinson(const double *r, double *a) {
+double levinson(const double *r, double *a) {
     std::fill(a, a + SCREEN_ORDER + 1, 0.0);
     a[0] = 1.0;
     double error = r[0] * (1.0 + WHITE) + 1e-30;
@@ -108,8 +113,9 @@ void levinson(const double *r, double *a) {
         a[p] = reflection;
         error *= 1.0 - reflection * reflection;
         if (!(error > 0.0))
-            return;
+            return 0.0;
     }
+    return error;
 }
 
 double quantile(const double *cells, size_t count, double share) {
@@ -138,8 +144,12 @@ struct Found {
 class ClickScreen {
 public:
     // scale: samples of a cell over CELL, so that a cell lasts about as long at every rate.
-    ClickScreen(size_t channels, size_t scale, double screened, double kept)
-        : channels_(channels), cell_(CELL * scale), segment_(CELL * CELLS * scale), screened_(screened), kept_(kept),
+    // kept: prominence from which a candidate is kept. screened: prominence, to the screen's lesser eye, that makes it look
+    // closer; suspecting: the same once `fewest`, and `sure_per_segment`, candidates have stood out by `sure`.
+    ClickScreen(size_t channels, size_t scale, double kept, double screened, double suspecting, double sure, double fewest,
+                double sure_per_segment)
+        : channels_(channels), cell_(CELL * scale), segment_(CELL * CELLS * scale), kept_(kept),
+          screened_(screened), suspecting_(suspecting), sure_(sure), fewest_(fewest), sure_per_segment_(sure_per_segment),
           history_(channels, std::vector<float>(2 * segment_, 0.0f)), cells_(channels, Vector(2 * CELLS, 0.0)), found_(channels) {
         taper_.resize(TAPER);
         for (size_t n = 0; n < TAPER; ++n)
@@ -207,24 +217,30 @@ private:
             cells[i] = highest(e + i * cell_, cell_);
     }
 
-    // The largest prediction error of every cell of a segment, of a model fitted to it and the end of the one before.
+    // The largest prediction error of every cell of a segment. A click spoils the model of what it lies in, so the model
+    // is of that quarter which it predicts best.
     void screen(const float *x, double *cells) {
-        const size_t count = segment_ + TAPER;
-        tapered_.resize(count);
-        error_.resize(segment_);
-        brighten(x - TAPER, tapered_.data(), count);
-        for (size_t n = 0; n < TAPER; ++n) {
-            tapered_[n] *= taper_[n];
-            tapered_[count - 1 - n] *= taper_[n];
+        const size_t quarter = segment_ / 4, count = quarter + TAPER;
+        float whole[SCREEN_ORDER + 2] = {1.0f};
+        double least = 1e300;
+        for (size_t q = 0; q < 4; ++q) {
+            tapered_.assign(count + SCREEN_ORDER, 0.0f);
+            brighten(x + q * quarter - TAPER, tapered_.data(), count);
+            for (size_t n = 0; n < TAPER; ++n) {
+                tapered_[n] *= taper_[n];
+                tapered_[count - 1 - n] *= taper_[n];
+            }
+            double r[SCREEN_ORDER + 1], a[SCREEN_ORDER + 1];
+            correlate(tapered_.data(), count, r);
+            const double error = levinson(r, a);
+            if (r[0] <= static_cast<double>(count) * FLOOR * FLOOR || error >= least)
+                continue;
+            least = error;
+            for (size_t k = 1; k <= SCREEN_ORDER; ++k)  // brightening, then the model of the bright
+                whole[k] = static_cast<float>(a[k] - 0.9 * a[k - 1]);
+            whole[SCREEN_ORDER + 1] = static_cast<float>(-0.9 * a[SCREEN_ORDER]);
         }
-        double r[SCREEN_ORDER + 1], a[SCREEN_ORDER + 1];
-        float whole[SCREEN_ORDER + 2];
-        correlate(tapered_.data(), count, r);
-        levinson(r, a);
-        whole[0] = 1.0f;  // the error filter of the sound itself: brightening, then the model of the bright
-        for (size_t k = 1; k <= SCREEN_ORDER; ++k)
-            whole[k] = static_cast<float>(a[k] - 0.9 * a[k - 1]);
-        whole[SCREEN_ORDER + 1] = static_cast<float>(-0.9 * a[SCREEN_ORDER]);
+        error_.resize(segment_);
         predict(x, whole, error_.data(), segment_);
         cells_of(error_.data(), CELLS, cells);
     }
@@ -232,9 +248,11 @@ private:
     bool fires(const double *cells) const {
         Vector sorted(cells + CELLS, cells + 2 * CELLS);
         std::nth_element(sorted.begin(), sorted.begin() + CELLS / 4, sorted.end());
-        const double least = screened_ * std::max(FLOOR, sorted[CELLS / 4]);
+        const bool damaged = sure_found_ >= std::max(fewest_, sure_per_segment_ * static_cast<double>(segments_));
+        const double screened = damaged ? suspecting_ : screened_;
+        const double least = screened * std::max(FLOOR, sorted[CELLS / 4]);
         for (size_t i = CELLS; i < 2 * CELLS; ++i)
-            if (cells[i] > least && cells[i] > screened_ * usual(cells, i))
+            if (cells[i] > least && cells[i] > screened * usual(cells, i))
                 return true;
         return false;
     }
@@ -242,27 +260,28 @@ private:
     // The segment in the middle of three, with half of its neighbours.
     void examine(size_t c, const float *three) {
         ++examined_;
-        const size_t side = segment_ / 2, length = 2 * segment_, margin = 3 * ORDER;
+        const size_t side = segment_ / 2, length = 2 * segment_, margin = ORDER + 2;
         const Vector sound(three + side, three + side + length);
         const double *x = sound.data();
         Vector y(sound), a, e(length, 0.0), forward(length, 0.0), backward(length, 0.0), reversed(length);
         const size_t cells = length / cell_, first_cell = SIDE + NEAR, last_cell = cells - SIDE - DECAYED;
         Vector top(cells), scale(cells, 1e30);
         std::vector<std::pair<size_t, size_t>> spans;
-        double model_error = 0.0;
         for (int round = 0; round < ROUNDS; ++round) {
-            model_error = autoregression::burg({{y.data(), length}}, ORDER, a);
-            if (!(model_error > 0.0))
+            if (!model(y, round > 0, a, e))
                 return;
-            predict(y.data() + ORDER, a.data(), e.data() + ORDER, length - ORDER);
             cells_of(e.data(), cells, top.data());
             for (size_t i = first_cell; i < last_cell; ++i)
                 scale[i] = usual(top.data(), i);
+            // Towards the ends, where not all neighbours are seen, clicks are found only lest they spoil the model.
+            std::fill(scale.begin(), scale.begin() + first_cell, scale[first_cell]);
+            std::fill(scale.begin() + last_cell, scale.end(), scale[last_cell - 1]);
             predict(x + ORDER, a.data(), forward.data() + ORDER, length - ORDER);
             std::reverse_copy(x, x + length, reversed.begin());
             predict(reversed.data() + ORDER, a.data(), backward.data() + ORDER, length - ORDER);
             std::reverse(backward.begin(), backward.end());
-            spans = spans_of(forward, backward, scale, std::max(first_cell * cell_, margin), last_cell * cell_);
+            spans = spans_of(forward, backward, scale, margin, length - margin,
+                             round + 1 < ROUNDS ? 2 * longest() : longest());
             std::copy(x, x + length, y.begin());
             for (auto [first, stop] : spans)
                 autoregression::fill_gap(y.data(), first, stop, a, 0);
@@ -274,21 +293,61 @@ private:
             auto [first, stop] = spans[n];
             const double usual_error = scale[first / cell_];
             stop = fitting_stop(x, y, a, spans, n, usual_error);
-            if (first < side || first >= side + segment_)
+            if (first < side || first >= side + segment_ || begins(y, first, stop))
                 continue;
             const double ratio = highest(forward.data() + first, stop - first) / usual_error;
             double peak = 0.0;
             for (size_t i = first; i < stop; ++i)
                 peak = std::max(peak, std::abs(x[i] - y[i]));
+            sure_found_ += ratio > sure_ * (stop - first > 4 * cell_ / 5 ? LONG_FACTOR : 1.0);
             if (ratio > kept_)
                 found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak});
         }
     }
 
+    // The model of a piece, or where `whole` of all, whose errors e have the lowest median: damage that is not yet found
+    // spoils some of them, and most of a sound is whole. Every fourth stretch of 128 samples is judged.
+    bool model(const Vector &y, bool whole, Vector &best, Vector &e) const {
+        constexpr size_t LOOK = 128;
+        const size_t length = y.size(), piece = length / PIECES;
+        Vector a, errors(LOOK), sorted;
+        double least = 1e300;
+        for (size_t n = 0; n < PIECES + whole; ++n) {
+            const bool all = n == PIECES;
+            if (!(autoregression::burg({{y.data() + (all ? 0 : n * piece), all ? length : piece}}, ORDER, a) > 0.0))
+                continue;
+            sorted.clear();
+            for (size_t i = LOOK; i + LOOK <= length; i += 4 * LOOK) {
+                predict(y.data() + i, a.data(), errors.data(), LOOK);
+                for (double error : errors)
+                    sorted.push_back(std::abs(error));
+            }
+            const auto middle = sorted.begin() + static_cast<ptrdiff_t>(sorted.size() / 2);
+            std::nth_element(sorted.begin(), middle, sorted.end());
+            if (*middle < least) {
+                least = *middle;
+                best = a;
+            }
+        }
+        if (!(least < 1e300))
+            return false;
+        predict(y.data() + ORDER, best.data(), e.data() + ORDER, length - ORDER);
+        return true;
+    }
+
+    // Whether the sound itself is much louder after a span than before: then something has begun.
+    bool begins(const Vector &y, size_t first, size_t stop) const {
+        const size_t count = 16 * cell_;
+        if (first < count || stop + cell_ + count > y.size())
+            return false;
+        const double *before = y.data() + first - count, *after = y.data() + stop + cell_;
+        return autoregression::dot(after, after, count) > LOUDER * (autoregression::dot(before, before, count) + 1e-9);
+    }
+
     // From where the forward error first stands out to where the backward error last does.
     std::vector<std::pair<size_t, size_t>> spans_of(const Vector &forward, const Vector &backward, const Vector &scale,
-                                                   size_t start, size_t end) const {
-        const double low = 0.4 * kept_;
+                                                   size_t start, size_t end, size_t most) const {
+        const double low = LOW * kept_;
         std::vector<std::pair<size_t, size_t>> spans;
         for (size_t n = start; n < end; ++n) {
             if (std::abs(forward[n]) <= low * scale[n / cell_])
@@ -308,7 +367,7 @@ private:
                         stop = i + 1;
                 const size_t first = n - 1;
                 stop = std::max(stop + 1, first + 3);
-                if (stop - first <= longest())
+                if (stop - first <= most)
                     spans.emplace_back(first, stop);
             }
             n = last;
@@ -333,7 +392,7 @@ private:
             std::copy(x + found, x + std::max(stop, found), y.begin() + static_cast<ptrdiff_t>(found));
             autoregression::fill_gap(y.data(), first, stop, a, 0);
             predict(y.data() + first, a.data(), e.data(), reach);
-            const double price = autoregression::dot(e.data(), e.data(), reach) / variance + 2.0 * static_cast<double>(stop - first);
+            const double price = autoregression::dot(e.data(), e.data(), reach) / variance + PRICE * static_cast<double>(stop - first);
             if (price < least) {
                 least = price;
                 chosen = stop;
@@ -346,7 +405,8 @@ private:
     }
 
     size_t channels_, cell_, segment_;
-    double screened_, kept_;
+    double kept_, screened_, suspecting_, sure_, fewest_, sure_per_segment_;
+    double sure_found_ = 0.0;
     std::vector<std::vector<float>> history_;
     std::vector<Vector> cells_;
     std::vector<std::vector<Found>> found_;
@@ -357,7 +417,9 @@ private:
 
 static Register here([](nb::module_ &m) {
     nb::class_<ClickScreen>(m, "ClickScreen")
-        .def(nb::init<size_t, size_t, double, double>(), nb::arg("channels"), nb::arg("scale"), nb::arg("screened"), nb::arg("kept"))
+        .def(nb::init<size_t, size_t, double, double, double, double, double, double>(), nb::arg("channels"), nb::arg("scale"),
+             nb::kw_only(), nb::arg("kept"), nb::arg("screened"), nb::arg("suspecting"), nb::arg("sure"), nb::arg("fewest"),
+             nb::arg("sure_per_segment"))
         .def("process", &ClickScreen::process<float>, nb::arg("block"))
         .def("process", &ClickScreen::process<double>, nb::arg("block"))
         .def("finish", &ClickScreen::finish)

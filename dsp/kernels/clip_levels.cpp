@@ -62,7 +62,8 @@ VECTOR_CLONES Looks look(const double *x, double before, double earlier) {
 
 // One polarity of one channel; samples come with the sign that makes its extreme the highest.
 struct Side {
-    double level = 0.0, top = 0.0, before = 0.0, rise = 0.0, steps = 0.0;
+    double level = 0.0, top = 0.0, before = 0.0, earlier = 0.0, rise = 0.0, approach = 0.0;
+    double steps = 0.0, rises = 0.0, approaches = 0.0;
     int64_t run = 0, run_first = 0;
     int64_t plateaus = 0, flat = 0, hits = 0, at_top = 0, outgrown = 0;
     std::vector<std::pair<int64_t, int64_t>> spans;
@@ -76,7 +77,7 @@ struct Side {
                 level = top = value;
                 outgrown += plateaus;
                 plateaus = flat = hits = at_top = run = 0;
-                steps = 0.0;
+                steps = rises = approaches = 0.0;
                 spans.clear();
             }
             if (value > top) {
@@ -86,6 +87,7 @@ struct Side {
             at_top += value == top;
             if (run == 0) {
                 rise = value - before;
+                approach = before - earlier;
                 run_first = at;
             }
             ++run;
@@ -93,6 +95,7 @@ struct Side {
         } else if (run) {
             end(value, quantum, gap);
         }
+        earlier = before;
         before = value;
     }
 
@@ -102,6 +105,10 @@ struct Side {
             ++plateaus;
             flat += run;
             steps += std::min(rise, fall);
+            if (approach > 0.0) {
+                rises += rise;
+                approaches += approach;
+            }
         }
         if (!spans.empty() && run_first - spans.back().second <= gap)
             spans.back().second = run_first + run;
@@ -156,6 +163,8 @@ struct Channel {
         if (dull) {  // nothing of the rest can matter
             before = high.before = held[count - 1];
             low.before = -before;
+            high.earlier = count > 1 ? held[count - 2] : 0.0;
+            low.earlier = -high.earlier;
             run = 1;
             rise = 0.0;
             samples += static_cast<int64_t>(count) - 1;
@@ -195,9 +204,9 @@ struct Channel {
 
 using Spans = std::vector<std::pair<int64_t, int64_t>>;
 // Least value that counts as cut off, plateaus, samples in them, samples in the band, mean lesser step beside a plateau,
-// plateaus outgrown, spans of what lies in the band (first sample and the one after the last), histogram by the first
+// the step onto a plateau for each step before (half where it is cut, less where it is bent), plateaus outgrown, spans of what lies in the band (first sample and the one after the last), histogram by the first
 // bits of a float32.
-using Found = std::tuple<double, int64_t, int64_t, int64_t, double, int64_t, Spans, std::vector<int64_t>>;
+using Found = std::tuple<double, int64_t, int64_t, int64_t, double, double, int64_t, Spans, std::vector<int64_t>>;
 
 class ClipLevels {
 public:
@@ -220,8 +229,8 @@ private:
     static Found found(const Side &s) {
         // Where nearly all lie at one value, that is the level; else dither or rounding has spread it.
         const double level = 10 * s.at_top >= 9 * s.hits ? s.top : s.lowest();
-        return {level, s.plateaus, s.flat, s.hits, s.plateaus ? s.steps / s.plateaus : 0.0, s.outgrown, s.spans,
-                s.histogram};
+        return {level, s.plateaus, s.flat, s.hits, s.plateaus ? s.steps / s.plateaus : 0.0,
+                s.approaches > 0.0 ? s.rises / s.approaches : 1.0, s.outgrown, s.spans, s.histogram};
     }
 
     std::vector<Channel> channels_;

@@ -20,6 +20,7 @@ from dsp.audio import Samples
 from dsp.effect import Processor
 from dsp.kernels import burg, fill_gap
 from dsp.restoration.events import Event
+from dsp.units import db_from_power, gain_from_db
 
 Plane = NDArray[np.float64]
 Span = tuple[int, int]
@@ -28,7 +29,7 @@ Span = tuple[int, int]
 
 @dataclass(frozen=True)
 class Model:
-    """A predictor: `coefficients` (1, a1 ... ap) of the error filter and the mean squared error it leaves."""
+    """A predictor: `coefficients` (1, a1 ... ap) of the error filter and the mean squared error to expect of it."""
 
     coefficients: Plane
     error: float
@@ -39,14 +40,24 @@ class Model:
         return len(self.coefficients) - 1
 
 
-def fitted(stretches: Iterable[Plane], order: int) -> Model:
+def fitted(stretches: Sequence[Plane], order: int, *, dither_db: float | None = None) -> Model:
     """The model of the stretches together, float64 (samples,) each, by Burg's method; nothing is windowed.
 
-    Stretches no longer than `order` say what they can. Source: Burg 1975, summed over segments as de Waele & Broersen
-    2000.
+    Stretches no longer than `order` say what they can. dither_db: noise put under them, re their power; it keeps what
+    is filled in from band-limited sound from resting on digits that are not there.
+    Source: Burg 1975, summed over segments as de Waele & Broersen 2000.
     """
-    coefficients, error = burg([np.ascontiguousarray(s) for s in stretches if len(s)], order)
-    return Model(coefficients, error)
+    pieces = [np.ascontiguousarray(s) for s in stretches if len(s)]
+    if dither_db is not None and pieces:
+        length = sum(len(piece) for piece in pieces)
+        level = np.sqrt(sum(float(np.dot(piece, piece)) for piece in pieces) / length) * gain_from_db(dither_db)
+        noise = np.random.default_rng(0).standard_normal(length) * level
+        cuts = np.cumsum([len(piece) for piece in pieces])[:-1]
+        pieces = [piece + own for piece, own in zip(pieces, np.split(noise, cuts), strict=True)]
+    coefficients, error = burg(pieces, order)
+    # What the fit leaves is less than what a prediction will: Akaike's final prediction error (1969).
+    share = min(0.5, order / max(1, sum(len(piece) for piece in pieces)))
+    return Model(coefficients, error * (1.0 + share) / (1.0 - share))
 
 
 def fill(window: Plane, span: Span, model: Model) -> float:
@@ -85,6 +96,22 @@ def spans_of(
         else:
             spans.append((first, stop))
     return [[span for span in spans if span[1] - span[0] <= longest] for spans in found]
+
+
+def scale_of(sample_rate_hz: int) -> int:
+    """How many times the samples of 44.1 or 48 kHz a stretch of time has."""
+    return max(1, round(sample_rate_hz / 48_000))
+
+
+def expected_snr_db(samples: Plane, error: float) -> float:
+    """How much louder a filled span is than its expected mean squared error."""
+    return float(db_from_power((float(np.mean(samples**2)) + error + 1e-20) / (error + 1e-20)))
+
+
+def prediction_error(plane: Plane, model: Model) -> float:
+    """The mean squared error of `model` over float64 (samples,)."""
+    errors = np.convolve(plane, model.coefficients, "valid")
+    return float(np.mean(errors**2)) if len(plane) > model.order else 0.0
 
 
 def near(spans: list[Span], start: int, stop: int) -> list[Span]:

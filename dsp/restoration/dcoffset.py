@@ -17,6 +17,7 @@ class Dcoffset(Settings, frozen=True, kw_only=True):
     """Subtracts a constant from each channel; ±1.0 is full scale. A single channel counts as left."""
 
     title: ClassVar[str] = "DC removal"
+    repairs: ClassVar[bool] = True
 
     left: Offset = 0.0
     right: Offset = 0.0

@@ -20,19 +20,24 @@ from dsp.errors import AudioError
 from dsp.kernels import ClickScreen
 from dsp.restoration.autoregression import (
     Cluster,
+    Model,
     Plane,
+    Span,
     SpanRepairer,
     clusters_of,
+    expected_snr_db,
     filled_together,
     fitted,
     known,
     near,
+    scale_of,
     spans_of,
 )
 from dsp.restoration.events import Event, event
-from dsp.units import db_from_gain, db_from_power
+from dsp.units import db_from_gain
 
 LONGEST_MS = 5.0
+DITHER_DB = -50.0
 MOST_KEPT = 65_536
 """Candidates, the clearest; of more than that there is no telling."""
 
@@ -41,6 +46,7 @@ class Declick(Settings, frozen=True, kw_only=True):
     """Clicks replaced by what the sound around them predicts."""
 
     title: ClassVar[str] = "clicks and crackle"
+    repairs: ClassVar[bool] = True
 
     clicks: tuple[Event, ...] = ()
     amount: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
@@ -58,7 +64,7 @@ class Declick(Settings, frozen=True, kw_only=True):
 class Declicker(SpanRepairer):
     """Least-squares interpolation (Janssen) of clicks by a model of 46 ms on either side."""
 
-    CONTEXT, ORDER, JOINED = 2048, 192, 128  # samples at 44.1 or 48 kHz
+    CONTEXT, ORDER, JOINED = 2048, 768, 128  # samples at 44.1 or 48 kHz
     SWEEPS = 3
 
     def __init__(self, settings: Declick, sample_rate_hz: int, channels: int) -> None:
@@ -75,11 +81,27 @@ class Declicker(SpanRepairer):
     def filled(self, window: Plane, cluster: Cluster, start: int) -> list[Plane]:
         plane = window[cluster.channel]
         damaged = near(self.spans[cluster.channel], start, start + len(plane))
-        model = fitted([plane[first:stop] for first, stop in known(len(plane), damaged)], self.order)
-        spans = [(first - start, stop - start) for first, stop in cluster.spans]
+        model = self._model(plane, damaged)
+        # What is damaged just behind the cluster is unknown as well, though it is written later.
+        first, stop = cluster.first - start, cluster.stop - start + model.order
+        spans = [span for span in damaged if first <= span[0] < stop]
         found, errors = filled_together(plane, spans, model)
-        self.expected_db += [expected_snr_db(new, error) for new, error in zip(found, errors, strict=True)]
-        return found
+        count = len(cluster.spans)
+        self.expected_db += [
+            expected_snr_db(new, error) for new, error in zip(found[:count], errors[:count], strict=True)
+        ]
+        return found[:count]
+
+    def _model(self, plane: Plane, damaged: list[Span]) -> Model:
+        """The model of what is whole; where that is in pieces, of the whole filled by a lesser model first."""
+        whole = [plane[first:stop] for first, stop in known(len(plane), damaged)]
+        if sum(max(0, len(piece) - self.order) for piece in whole) >= 2 * self.order:
+            return fitted(whole, self.order, dither_db=DITHER_DB)
+        filled = plane.copy()
+        found, _ = filled_together(plane, damaged, fitted(whole, self.order // 8))
+        for (first, stop), new in zip(damaged, found, strict=True):
+            filled[first:stop] = new
+        return fitted([filled], self.order, dither_db=DITHER_DB)
 
     def measured(self) -> dict[str, Any]:
         if not self.expected_db:
@@ -101,17 +123,17 @@ class Thresholds:
     fewest: int
 
 
-AUTO = Thresholds(lone=80.0, common=3.5, sure=20.0, common_per_minute=20.0, fewest=5)
+AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5)
 STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3)
-SCREENED = 4.0
-SHORT_S, LONG_FACTOR = 0.0012, 3.0
+SCREENED, SUSPECTING, SEGMENT, JOINED = 16.0, 1.8, 4096, 32
+SHORT_S, LONG_FACTOR = 0.0012, 6.0
 """Longer clicks must stand out by so much more, since drums last."""
 
 EDGE_S = 0.01
 """What begins or ends a file is no click."""
 
-EVEN_S, BEAT_S, ALIKE, NEIGHBOURS = 0.0005, 0.7, 1.4, 4
-"""Distances of a rhythm agree so well and are no longer, below a turn of any record (0.77 s); its hits are as alike."""
+PLAYED_S, EXACT_S, BEAT_S, ALIKE, NEIGHBOURS = 0.004, 0.0005, 0.7, 1.5, 4
+"""Distances of a rhythm, played or programmed, agree so well; they stay below a turn of a record (0.77 s)."""
 
 Found = NDArray[np.float64]
 """Candidates, (n, 5): first, stop, channel, prominence as a ratio, peak of what would be removed."""
@@ -148,7 +170,17 @@ class ClickDetector:
         self.channels = channels
         self.thresholds = STRONG if strong else AUTO
         self.length_samples = 0
-        self._screen = ClickScreen(channels, scale_of(sample_rate_hz), SCREENED, self.thresholds.common)
+        scale, limits = scale_of(sample_rate_hz), self.thresholds
+        self._screen = ClickScreen(
+            channels,
+            scale,
+            kept=limits.common,
+            screened=SCREENED,
+            suspecting=SUSPECTING,
+            sure=limits.sure,
+            fewest=limits.fewest,
+            sure_per_segment=limits.common_per_minute / 60.0 * SEGMENT * scale / sample_rate_hz,
+        )
         self._found = np.zeros((0, 5))
 
     def update(self, block: Samples) -> None:
@@ -169,6 +201,7 @@ class ClickDetector:
         found = found[(found[:, 0] > edge) & (found[:, 1] < self.length_samples - edge)]
         found = found[np.lexsort((found[:, 2], found[:, 0]))]
         found = accepted(found, self.thresholds, minutes, self.sample_rate_hz)
+        found = joined(found, JOINED * scale_of(self.sample_rate_hz))
         return ClickReport(
             clicks=tuple(event(int(f), int(s), int(c), self.sample_rate_hz) for f, s, c in found[:, :3]),
             prominence_db=tuple(float(db) for db in db_from_gain(found[:, 3])),
@@ -188,14 +221,31 @@ def accepted(found: Found, thresholds: Thresholds, minutes: float, sample_rate_h
 
     One alone must stand far out; where many do, fainter ones are believed as well.
     """
-    clear = found[:, 3] / np.where(found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz, LONG_FACTOR, 1.0)
-    clear = np.where(recurrent(found, sample_rate_hz), 0.0, clear)
+    prominence = found[:, 3] / np.where(found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz, LONG_FACTOR, 1.0)
+    alone = np.where(recurrent(found, sample_rate_hz, even_s=PLAYED_S), 0.0, prominence)
     many = max(thresholds.common_per_minute * minutes, thresholds.fewest)
-    common = np.count_nonzero(clear > thresholds.sure) >= many
-    return found[clear > (thresholds.common if common else thresholds.lone)]
+    if np.count_nonzero(alone > thresholds.sure) < many:
+        return found[alone > thresholds.lone]
+    prominence[recurrent(found, sample_rate_hz, even_s=EXACT_S)] = 0.0
+    return found[prominence > thresholds.common]
 
 
-def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
+def joined(found: Found, apart: int) -> Found:
+    """Candidates of one channel with less than `apart` samples between them as one: a click's beginning and its end."""
+    kept: list[NDArray[np.float64]] = []
+    latest: dict[float, int] = {}
+    for row in found:
+        at = latest.get(row[2])
+        if at is not None and row[0] - kept[at][1] < apart:
+            kept[at][1] = max(kept[at][1], row[1])
+            kept[at][3:] = np.maximum(kept[at][3:], row[3:])
+        else:
+            latest[row[2]] = len(kept)
+            kept.append(row.copy())
+    return np.array(kept).reshape(-1, 5)
+
+
+def recurrent(found: Found, sample_rate_hz: int, *, even_s: float) -> NDArray[np.bool_]:
     """Which candidates are one of three at equal distances and of much the same size: a tone's, or a rhythm's."""
     marked = np.zeros(len(found), dtype=bool)
     for channel in np.unique(found[:, 2]):
@@ -207,19 +257,9 @@ def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
             distances_s = np.diff(found[three, 0], axis=0) / sample_rate_hz
             sizes = found[three, 4]
             alike = sizes.max(axis=0) <= ALIKE * sizes.min(axis=0)
-            even = np.abs(distances_s[1] - distances_s[0]) <= EVEN_S
+            even = np.abs(distances_s[1] - distances_s[0]) <= even_s
             marked[three[:, alike & even & (distances_s[0] <= BEAT_S)]] = True
     return marked
-
-
-def scale_of(sample_rate_hz: int) -> int:
-    """How many times the samples of 44.1 or 48 kHz a stretch of time has."""
-    return max(1, round(sample_rate_hz / 48_000))
-
-
-def expected_snr_db(samples: Plane, error: float) -> float:
-    """How much louder a filled span is than its expected mean squared error."""
-    return float(db_from_power((float(np.mean(samples**2)) + error + 1e-20) / (error + 1e-20)))
 
 
 EXAMPLES = (

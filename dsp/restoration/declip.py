@@ -40,17 +40,22 @@ MOST_RISE = 8.0
 """How many times the clip level a filled-in sample may reach."""
 WORKERS = 2
 
+STEPS, MORE_STEPS, MOST_STEPS = 150, 1000, 450
+"""Iterations: so many, more by the share of a channel that is cut off times this (what is far takes long), at most."""
+
 LEAST_PLATEAUS, LEAST_PLATEAUS_STRONG = 10, 4
-LEAST_FLAT = 0.25
+LEAST_FLAT = 0.1
 """Of the samples at the level, the share in plateaus: a limiter only touches its ceiling."""
 MOST_INTERIOR = 0.25
 """Flat runs inside the sound for each plateau: synthesised squares and steps have them everywhere."""
 MOST_STEP = 0.7
 """Mean step beside a plateau, of the level: squares jump, music arrives."""
-MOST_CUT_OFF = 0.65
+MOST_CUT_OFF = 0.75
 """Share of all samples at either level: beyond it the sound was made so."""
-KNEE_REACH_DB = 6.0
-KNEE_EXCESS = 1.3
+MOST_ABRUPT = 0.3
+"""Of a knee: the step onto the plateau for each step before. Where it is cut off without one, half on average."""
+KNEE_REACH_DB = 3.0
+KNEE_EXCESS = 1.5
 """A knee shows as samples crowding below the level: so many times as densely as at their sparsest."""
 _BIN_BITS = 17
 
@@ -76,7 +81,7 @@ class Declip(Settings, frozen=True, kw_only=True):
     sections: tuple[Event, ...] = ()
     knee_db: Annotated[float, Meta(ge=0.0, le=12.0)] = 0.0
     """Samples up to this far below the level were bent as well: they may only grow."""
-    steps: Annotated[int, Meta(ge=1, le=1000)] = 150
+    steps: Annotated[int, Meta(ge=1, le=1000)] = STEPS
     """Iterations of the repair."""
     amount: Annotated[float, Meta(ge=0.0, le=1.0)] = 1.0
     """How much of what was filled in is added."""
@@ -128,6 +133,12 @@ class Clipping:
         """Cut-off samples of all channels."""
         return sum(side.samples for side in self.sides)
 
+    def shares(self) -> dict[int, float]:
+        """The cut-off share of every clipped channel."""
+        channels = sorted({side.level.channel for side in self.sides})
+        samples = {c: sum(side.samples for side in self.sides if side.level.channel == c) for c in channels}
+        return {c: count / self.length_samples for c, count in samples.items()}
+
     def settings(self) -> Declip | None:
         """The repair; None where nothing is clipped.
 
@@ -141,7 +152,12 @@ class Clipping:
         for channel in sorted({side.level.channel for side in self.sides}):
             spans = [span for side in self.sides if side.level.channel == channel for span in side.spans]
             sections += [event(*span, channel, self.sample_rate_hz) for span in joined(spans, gap)]
-        return Declip(levels=tuple(side.level for side in self.sides), sections=tuple(sections), knee_db=knee_db)
+        return Declip(
+            levels=tuple(side.level for side in self.sides),
+            sections=tuple(sections),
+            knee_db=knee_db,
+            steps=min(MOST_STEPS, round(STEPS + MORE_STEPS * max(self.shares().values()))),
+        )
 
 
 class ClipDetector:
@@ -188,6 +204,7 @@ class ClipDetector:
         flat: int,
         hits: int,
         step: float,
+        abruptness: float,
         outgrown: int,
         spans: list[tuple[int, int]],
         histogram: list[int],
@@ -206,7 +223,7 @@ class ClipDetector:
             level=ClipLevel(level_dbfs=level_dbfs, channel=channel, polarity=polarity),
             plateaus=plateaus,
             samples=hits,
-            knee_db=knee_db(np.asarray(histogram), level),
+            knee_db=knee_db(np.asarray(histogram), level) if abruptness < MOST_ABRUPT else 0.0,
             spans=tuple(spans),
         )
 

@@ -20,6 +20,7 @@ class Delay(Settings, frozen=True, kw_only=True):
     """
 
     title: ClassVar[str] = "channel alignment"
+    repairs: ClassVar[bool] = True
 
     left_early_ms: Advance = 0.0
     """How much earlier the left channel is to come."""

@@ -12,6 +12,7 @@ class Polarity(Settings, frozen=True, kw_only=True):
     """Inverts one channel; there is no half of it, so it does not scale."""
 
     title: ClassVar[str] = "polarity"
+    repairs: ClassVar[bool] = True
 
     invert: Literal["none", "left", "right"] = "none"
 

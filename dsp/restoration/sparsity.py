@@ -20,9 +20,9 @@ Spectra = NDArray[np.complex64]
 OVERLAP = 4
 REACH_FRAMES = 3
 """Frames to either side whose energy speaks for a coefficient; in frequency it is one bin."""
-FIRST_THRESHOLD, LAST_THRESHOLD = 2.5, 0.016
+FIRST_THRESHOLD, LAST_THRESHOLD = 6.0, 0.016
 """Roots of energies, for a signal that is bounded near ±1."""
-MOST_MOMENTUM = 0.98
+FIRST_MOMENTUM, MOST_MOMENTUM = 0.3, 0.96
 
 
 class Frame:
@@ -76,7 +76,7 @@ def sparsest(low: Signal, high: Signal, *, window_samples: int, steps: int) -> S
             point.view(np.float32),
             estimate.view(np.float32),
             (FIRST_THRESHOLD * fall**step) ** 2,
-            min(MOST_MOMENTUM, step / (step + 6)),
+            min(MOST_MOMENTUM, FIRST_MOMENTUM + step / (step + 6)),
             REACH_FRAMES,
         )
     found = np.clip(frame.signal(estimate), low, high)

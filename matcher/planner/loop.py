@@ -290,7 +290,8 @@ def _corrected(
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
         deepest_db = tone.DEEPEST_ASKED_DB if at.exact else -tone.LARGEST_DB
         at.curve_db = np.clip(at.curve_db + missing, deepest_db, tone.LARGEST_DB)
-        at.eq, moved = _eq(at.curve_db, believed, target, at.exact, at.eq.bands), True
+        start = () if at.exact else at.eq.bands
+        at.eq, moved = _eq(at.curve_db, believed, target, at.exact, start), True
     if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
         return moved
     wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]

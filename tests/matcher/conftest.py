@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+import matcher.cli
 from dsp.audio import Audio
 from matcher.demo import mastered, song, unfinished
 from matcher.io import write_audio
@@ -42,6 +45,20 @@ def mix_file(mix: Audio, tmp_path: Path) -> Path:
 def record_file(record: Audio, tmp_path: Path) -> Path:
     """The record as a 24-bit WAV beside the mix."""
     return _written(tmp_path / "record.wav", record)
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[int, str, str]]:
+    """`match` in this process: exit code, standard output, standard error."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["match", *(str(a) for a in arguments)])
+        with pytest.raises(SystemExit) as end:
+            matcher.cli.main()
+        printed = capsys.readouterr()
+        return int(end.value.code or 0), printed.out, printed.err
+
+    return run
 
 
 def _padded(audio: Audio) -> Audio:

@@ -114,11 +114,12 @@ class TestMainJob:
     def test_defaults_are_those_of_the_library(self) -> None:
         """No option, no other aims."""
         from matcher.aims import Aims
-        from matcher.cli import _aims, cli
+        from matcher.cli import cli
+        from matcher.commands.options import aims_of
 
         command = cli.commands["master"]
         with command.make_context("match", ["a.wav", "b.wav"]) as context:
-            assert _aims(dict(context.params)) == Aims()
+            assert aims_of(dict(context.params)) == Aims()
 
     def test_names_are_shown_as_they_are(self, match: Callable, mix_file: Path, record_file: Path) -> None:
         """Brackets are no markup, and what is no text is written as an escape."""

@@ -13,26 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 
-import matcher.cli
 from dsp.audio import Audio
 from matcher.io import write_audio
 
 Command = Callable[..., tuple[int, str, str]]
 QUICK = ("--only", "loudness", "--no-limiter")
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """`match` in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["match", *(str(a) for a in arguments)])
-        with pytest.raises(SystemExit) as end:
-            matcher.cli.main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 @pytest.fixture
@@ -216,8 +201,11 @@ class TestWarnings:
         assert command(*pair, "-o", tmp_path / "c.wav", "--quiet") == (0, "", "")
 
     def test_of_the_target(self, command: Command, record_file: Path, other_file: Path, tmp_path: Path) -> None:
-        """A clipped mix is named too; matched to itself it is named once."""
+        """A clipped mix is named too, once where it is matched to itself; one that is mended is no more."""
         for reference in (record_file, other_file):
-            code, out, _ = command("plan", other_file, reference, "-o", tmp_path / "p.json", "--force", *QUICK)
+            paths = (other_file, reference, "-o", tmp_path / "p.json", "--force")
+            code, out, _ = command("plan", *paths, "--restore", "off", *QUICK)
             assert code == 0
             assert out.count("other.wav is clipped") == 1
+        mended = command("plan", other_file, record_file, "-o", tmp_path / "p.json", "--force", *QUICK)[1]
+        assert "other.wav is clipped" not in mended

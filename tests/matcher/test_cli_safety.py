@@ -23,6 +23,7 @@ from dsp.effect import Processor
 from dsp.errors import FileError
 from dsp.units import FLOOR_DB
 from matcher import Aims, match
+from matcher.commands import mastering, terminal
 from matcher.plans import Plan
 from matcher.rendering import Stream, ahead, both
 from matcher.verifying import verify
@@ -179,8 +180,8 @@ class TestPrinting:
     ) -> None:
         """Of the main job and of `render`."""
         asked: list[bool] = []
-        progress = matcher.cli._progress
-        monkeypatch.setattr(matcher.cli, "_progress", lambda wanted: asked.append(wanted) or progress(False))
+        progress = mastering.progress
+        monkeypatch.setattr(mastering, "progress", lambda wanted: asked.append(wanted) or progress(False))
         folder = mix_file.parent
         assert command(mix_file, mix_file, "-o", folder / "a.wav", "--plan", folder / "p.json", *words)[0] == 0
         assert command("render", mix_file, folder / "p.json", "-o", folder / "b.wav", *words)[0] == 0
@@ -206,10 +207,8 @@ class TestUsage:
     def test_exit_codes_are_those_documented(self, command: Command) -> None:
         """The page and the program agree."""
         listed = {int(code) for code in re.findall(r"^\s+(\d+)  ", command("--help")[1], flags=re.MULTILINE)}
-        cli = matcher.cli
-        assert listed == {
-            cli.DONE, cli.UNEXPECTED, cli.USAGE, cli.UNREADABLE, cli.REFUSED, cli.DISAGREED, cli.INTERRUPTED
-        }  # fmt: skip
+        codes = ("DONE", "UNEXPECTED", "USAGE", "UNREADABLE", "REFUSED", "DISAGREED", "INTERRUPTED")
+        assert listed == {getattr(terminal, code) for code in codes}
 
 
 class TestVerify:

@@ -1,0 +1,1 @@
+"""The commands of `match`, a file for each group: parse, one library call, print."""

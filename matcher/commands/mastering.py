@@ -1,0 +1,132 @@
+"""`match TARGET REFERENCE`, `match plan`, `match render`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from matcher.commands.options import AIMS, PATH, REFERENCES, WRITING, aims_of, blend_of, depth, files, with_options
+from matcher.commands.terminal import (
+    EPILOG,
+    MainJob,
+    check_text,
+    console,
+    in_place,
+    kind,
+    loading,
+    progress,
+    read_plan,
+    say,
+    verified,
+    write_text,
+)
+
+
+@click.command(cls=MainJob, epilog=EPILOG)
+@with_options(REFERENCES)
+@click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
+@click.option("--plan", "plan_path", type=PATH, default=None, help="Also write the plan, as JSON that can be edited.")
+@click.option("--residual", type=PATH, default=None, help="Also write what the repairs took out, as a float WAV.")
+@with_options(AIMS, WRITING)
+def master(target: Path, output: Path | None, plan_path: Path | None, residual: Path | None, **options: Any) -> None:
+    """Master TARGET to belong beside REFERENCE (the default command)."""
+    with loading():
+        reference = blend_of(options)
+        from matcher import match
+        from matcher.io import default_output, shown
+
+    aims = aims_of(options)
+    if plan_path is not None:
+        check_text(plan_path, options["force"], others=(target, *files(reference), output or default_output(target)))
+    with progress(not options["quiet"] and not options["as_json"]) as stages:
+        report = match(
+            target,
+            reference,
+            output,
+            aims=aims,
+            force=options["force"],
+            bit_depth=depth(options),
+            sample_rate_hz=options["sample_rate"],
+            threads=options["threads"],
+            use_cache=not options["no_cache"],
+            residual=residual,
+            stages=stages,
+        )
+    with in_place(report.rendered):
+        if plan_path is not None:
+            write_text(plan_path, report.plan.to_json())
+        if options["verify"]:
+            verified(target, report.rendered, report.plan)
+        if options["as_json"]:
+            click.echo(report.to_json(), nl=False)
+        elif not options["quiet"]:
+            report.print_to(console())
+            click.echo(f"{shown(output or default_output(target))} ({kind(report.rendered)}, {report.seconds:.1f} s)")
+
+
+@click.command()
+@with_options(REFERENCES)
+@click.option("--output", "-o", type=PATH, required=True, help="Where the plan goes.")
+@click.option("--force", is_flag=True, help="Replace a plan that exists.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@with_options(AIMS)
+def plan(target: Path, output: Path, force: bool, quiet: bool, **options: Any) -> None:
+    """Fit a plan and write it as JSON; render it, edited or not, with `match render`."""
+    with loading():
+        reference = blend_of(options)
+        from matcher import plan as fit
+
+    aims = aims_of(options)
+    check_text(output, force, others=(target, *files(reference)))
+    with progress(not quiet) as stages:
+        made = fit(target, reference, aims, use_cache=not options["no_cache"], stages=stages)
+    write_text(output, made.to_json())
+    if not quiet:
+        from matcher.io import shown
+        from matcher.reporting import print_plan
+
+        print_plan(made, console())
+        click.echo(shown(output))
+
+
+@click.command()
+@click.argument("target", type=PATH)
+@click.argument("plan_file", type=PATH, metavar="PLAN")
+@click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
+@with_options(WRITING)
+def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -> None:
+    """Render TARGET through a PLAN that `match plan` or a person has written."""
+    with loading():
+        from matcher import render as make
+        from matcher.io import content_hash, default_output, shown
+
+    output = output or default_output(target)
+    made = read_plan(plan_file)
+    if content_hash(target) != made.target.content_hash:
+        who = f"{made.target.name}, not for {shown(target.name)}"
+        say(f"{shown(plan_file)}: was made for {who}; rendering all the same")
+    with progress(not options["quiet"] and not options["as_json"]) as stages:
+        rendered = make(
+            target,
+            made,
+            output,
+            force=options["force"],
+            bit_depth=depth(options),
+            sample_rate_hz=options["sample_rate"],
+            threads=options["threads"],
+            progress=None if stages is None else lambda done: stages("render", done),
+        )
+    with in_place(rendered):
+        if options["verify"]:
+            verified(target, rendered, made)
+    if options["as_json"]:
+        data = {"result": rendered.profile.summary(), "output": str(rendered.output)}
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    elif not options["quiet"]:
+        from matcher.reporting import print_profiles
+
+        print_profiles([rendered.profile], console())
+        click.echo(f"{shown(output)} ({kind(rendered)})")
