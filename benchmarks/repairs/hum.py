@@ -65,7 +65,7 @@ def notches(samples: Signal, sample_rate_hz: int, mains_hz: float) -> Signal:
 
 
 def rows(excerpts: list[tuple[str, Audio]], *, strong: bool = True) -> list[Row]:
-    """Each excerpt with hum of 50 and 60 Hz at three levels, by `Dehum` and by notches; a minute and more tells most."""
+    """Each excerpt with hum of 50 and 60 Hz at three levels, by `Dehum` and by notches; give it a minute or more."""
     found = []
     for name, audio in excerpts:
         music = audio.samples.astype(np.float64)

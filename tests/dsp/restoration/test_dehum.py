@@ -1,6 +1,7 @@
 """Hum: found where it is, and only there; followed; subtracted as deep as it was."""
 
 import functools
+import itertools
 
 import numpy as np
 import pytest
@@ -185,11 +186,9 @@ def test_the_path_is_the_best_one():
     """The path of highest total is the one that trying all of them finds."""
     score = np.random.default_rng(7).normal(size=(4, 9))
     best = max(
-
-            sum(score[n, s] for n, s in enumerate(path)) - 0.05 * sum(abs(a - b) for a, b in zip(path, path[1:]))
-            for path in np.ndindex(9, 9, 9, 9)
-            if max(abs(a - b) for a, b in zip(path, path[1:])) <= 3
-
+        sum(score[n, s] for n, s in enumerate(path)) - 0.05 * sum(abs(a - b) for a, b in itertools.pairwise(path))
+        for path in np.ndindex(9, 9, 9, 9)
+        if max(abs(a - b) for a, b in itertools.pairwise(path)) <= 3
     )
     path, mean = best_path(score)
     assert 4 * mean - 0.05 * np.abs(np.diff(path)).sum() == pytest.approx(best)
@@ -198,7 +197,7 @@ def test_the_path_is_the_best_one():
 def test_what_cannot_be_is_refused():
     """Points that do not rise in time, other shapes and rates are refused by name."""
     twice = (TrackPoint(time_s=1.0, frequency_hz=50.0), TrackPoint(time_s=1.0, frequency_hz=50.0))
-    with pytest.raises(SettingsError, match="dehum.track"):
+    with pytest.raises(SettingsError, match=r"dehum\.track"):
         Dehum(track=twice)
     with pytest.raises(AudioError, match="block"):
         HumDetector(44_100, 2).update(np.zeros((1, 10)))

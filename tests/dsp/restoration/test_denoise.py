@@ -110,7 +110,7 @@ def test_music_is_not_noise(strong):
 
 
 def test_gains_are_those_of_the_papers():
-    """The first pass is the log-spectral amplitude of Ephraim & Malah, the second Wiener's gain for its smoothed SNR."""
+    """The first pass is the log-spectral amplitude of Ephraim & Malah, the second Wiener's for its smoothed SNR."""
     power = np.random.default_rng(6).exponential(size=(6, 1, 40)) * 60.0
     kernel, gains = NoiseGains(40, 1, 0.0), np.empty((1, 40))
     for frame in power:
@@ -142,8 +142,8 @@ def test_blocks_do_not_matter():
 
 
 def test_what_cannot_be_is_refused():
-    """Points that do not rise, a span that ends before it starts or lies after the end, and other shapes are refused."""
-    with pytest.raises(SettingsError, match="denoise.profile"):
+    """Points that do not rise, a span that ends before it starts or lies after the end, other shapes: refused."""
+    with pytest.raises(SettingsError, match=r"denoise\.profile"):
         Denoise(profile=(NoisePoint(frequency_hz=50.0, level_dbfs_hz=-90.0),) * 2)
     with pytest.raises(AudioError, match="span_s"):
         NoiseDetector(RATE_HZ, 2, span_s=(3.0, 1.0))
