@@ -60,10 +60,10 @@ def test_side_instruments_in_antiphase_are_no_fault():
 
 def test_dc_is_subtracted():
     """Each channel's own offset is measured within a thousandth of full scale and taken away."""
-    result = found(music() + np.array([[0.02], [-0.03]]))
+    result = found(music() + np.array([[0.04], [-0.05]]))
     assert [type(step) for step in result.settings()] == [Dcoffset]
-    np.testing.assert_allclose(result.offsets, [0.02, -0.03], rtol=0, atol=1e-3)
-    np.testing.assert_allclose(mended(music() + np.array([[0.02], [-0.03]]), result), music(), rtol=0, atol=1e-3)
+    np.testing.assert_allclose(result.offsets, [0.04, -0.05], rtol=0, atol=1e-3)
+    np.testing.assert_allclose(mended(music() + np.array([[0.04], [-0.05]]), result), music(), rtol=0, atol=1e-3)
 
 
 def test_a_small_offset_is_left():
