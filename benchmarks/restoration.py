@@ -1,7 +1,7 @@
 """How good the repairs are, beside textbook methods, on a folder of music: clean, clicks, gaps, clips, hum, hiss.
 
-    python benchmarks/restoration.py FOLDER [--part clean|clicks|gaps|clips|instruments|hum|hiss|all] [--count 10]
-        [--seconds 8] [--seed 1] [--json FILE] [--plot FILE.svg]
+    python benchmarks/restoration.py FOLDER [--part clean|clicks|gaps|clips|instruments|hum|hiss|matched|all]
+        [--count 10] [--seconds 8] [--seed 1] [--json FILE] [--plot FILE.svg]
 
 FOLDER holds one folder an album; excerpts are drawn from all of them in turn. `clean` searches whole tracks and tells
 how much the repair of what it finds would change them, in dB re the track.
@@ -24,7 +24,7 @@ from rich.table import Table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.judging.sound import RATE_HZ, albums, read
-from benchmarks.repairs import clicks, clips, gaps, hiss, hum
+from benchmarks.repairs import clicks, clips, gaps, hiss, hum, matched
 from benchmarks.repairs.waves import drawing
 from dsp.audio import Audio
 from matcher.damage import inspect
@@ -97,6 +97,7 @@ PARTS: dict[str, Callable[[Excerpts], dict[str, Rows]]] = {
         "declipping of solo instruments": mean_by(clips.rows(clips.instruments()), ("input_sdr_db",))
     },
     "hum": lambda found: {"hum": mean_by(hum.rows(found), ("level_dbfs", "tool"))},
+    "matched": lambda found: {"matched damaged beside matched whole": matched.rows(found)},
     "hiss": lambda found: {"hiss": mean_by(hiss.rows(found), ("colour", "snr_db", "tool"))},
 }
 

@@ -31,6 +31,8 @@ class Bounded(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
             low, high = allowed
             if not low <= value <= high:
                 raise SettingsError(f"{owner}.{name}: {value!r} is not within {low:g} to {high:g}")
+            if type(value) not in (int, float):  # NumPy's floats pass for floats, but not into JSON
+                msgspec.structs.force_setattr(self, name, float(value))
 
 
 @functools.cache

@@ -31,11 +31,14 @@ from dsp.restoration.rumble import Rumble
 from matcher import cache
 from matcher.analysis import ProfileBuilder, Progress, Source, opened
 from matcher.io import AudioSource, shown
+from matcher.mending import Mended
 from matcher.profile import Profile
 
 Restore = Literal["auto", "off", "strong"]
 DAMAGE_VERSION = 1
 """Raised whenever a detector finds something else in the same file."""
+SUDDEN = ("dropout", "declick")
+"""What is mended before the other kinds are looked for a second time."""
 MOST_LISTED = 5
 """Times that are told in a sentence; the plan has them all."""
 CORNER_DB, NEAR_S = 36.0, 0.005
@@ -189,10 +192,12 @@ KINDS: dict[str, Kind] = {
 
 
 class Inspector:
-    """All detectors at once over one stream."""
+    """All detectors, or those of some kinds, at once over one stream."""
 
-    def __init__(self, sample_rate_hz: int, channels: int, *, strong: bool = False) -> None:
-        self._detectors = {name: kind.detector(sample_rate_hz, channels, strong=strong) for name, kind in KINDS.items()}
+    def __init__(
+        self, sample_rate_hz: int, channels: int, *, strong: bool = False, kinds: Iterable[str] = tuple(KINDS)
+    ) -> None:
+        self._detectors = {name: KINDS[name].detector(sample_rate_hz, channels, strong=strong) for name in kinds}
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
@@ -202,7 +207,8 @@ class Inspector:
     def result(self) -> tuple[Finding, ...]:
         """What all of them found; ends the stream."""
         results = {name: detector.result() for name, detector in self._detectors.items()}
-        results["declick"] = _beside_clipping(results["declick"], results["declip"])
+        if "declick" in results:
+            results["declick"] = _beside_clipping(results["declick"], results["declip"])
         return tuple(
             Finding(kind=name, said=said, repair=repair)
             for name, result in results.items()
@@ -279,7 +285,16 @@ def _searched(
         if progress is not None:
             progress(min(1.0, taken / max(audio.length_samples, 1)))
     profile = None if builder is None else builder.result(name, identity)
-    return profile, inspector.result()
+    findings = inspector.result()
+    sudden = tuple(f for f in findings if f.kind in SUDDEN)
+    repairs = Chain(tuple(f.repair for f in sudden if f.repair is not None))
+    if not repairs.steps:
+        return profile, findings
+    # A click above the clip level hides it, and a burst of noise what lies under it: the rest is listened to again.
+    later = Inspector(audio.sample_rate_hz, audio.channels, strong=strong, kinds=[k for k in KINDS if k not in SUDDEN])
+    for block in Mended.of(audio, repairs).blocks():
+        later.update(block)
+    return profile, sudden + later.result()
 
 
 def _key(content_hash: str, strong: bool) -> str:

@@ -54,7 +54,7 @@ LAYERS = {
     "matcher.priors": "dsp.effect",
     "matcher.music": "matcher.analysis",
     "matcher.verifying": "matcher.profile",
-    "matcher.damage": "matcher.analysis",
+    "matcher.damage": "matcher.analysis matcher.mending",
     "matcher.masters": "matcher.plans matcher.cache",
     "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters"
     " matcher.damage",
