@@ -20,7 +20,7 @@ from dsp.effect import Settings
 from dsp.errors import AudioError, SettingsError
 from dsp.restoration.dcoffset import Dcoffset
 from dsp.restoration.declick import ClickDetector, ClickReport
-from dsp.restoration.declip import ClipDetector, Clipping
+from dsp.restoration.declip import ClipDetector, Clipping, Declip
 from dsp.restoration.dehum import Hum, HumDetector
 from dsp.restoration.denoise import Noise, NoiseDetector
 from dsp.restoration.dropout import DropoutDetector, DropoutReport
@@ -41,8 +41,8 @@ SUDDEN = ("dropout", "declick")
 """What is mended before the other kinds are looked for a second time."""
 MOST_LISTED = 5
 """Times that are told in a sentence; the plan has them all."""
-CORNER_DB, NEAR_S = 36.0, 0.005
-"""A click this near to what is clipped must stand this far above the sound around it: corners do not."""
+NEAR_S, BEYOND_DB = 0.005, 0.2
+"""A click this near to what is clipped must reach this far beyond the clip level."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -204,20 +204,23 @@ class Inspector:
         for detector in self._detectors.values():
             detector.update(block)
 
-    def result(self) -> tuple[Finding, ...]:
-        """What all of them found; ends the stream."""
-        results = {name: detector.result() for name, detector in self._detectors.items()}
-        if "declick" in results:
-            results["declick"] = _beside_clipping(results["declick"], results["declip"])
-        return tuple(
-            Finding(kind=name, said=said, repair=repair)
-            for name, result in results.items()
-            for said, repair in KINDS[name].told(result)
-        )
+    def results(self) -> dict[str, Any]:
+        """What each of them found; ends the stream."""
+        return {name: detector.result() for name, detector in self._detectors.items()}
 
 
-def _beside_clipping(clicks: ClickReport, clipping: Clipping) -> ClickReport:
-    """Without the corners of clipped waves, which are as sudden as small clicks."""
+def told(results: dict[str, Any]) -> tuple[Finding, ...]:
+    """Results of detectors as findings, in the order of repair."""
+    return tuple(
+        Finding(kind=name, said=said, repair=repair)
+        for name in KINDS
+        if name in results
+        for said, repair in KINDS[name].told(results[name])
+    )
+
+
+def _without_corners(audio: AudioSource, clicks: ClickReport, clipping: Clipping) -> ClickReport:
+    """Without the corners of clipped waves, which are as sudden as clicks: those that stay within the clip level."""
     repair = clipping.settings()
     if repair is None or not clicks.clicks:
         return clicks
@@ -225,13 +228,22 @@ def _beside_clipping(clicks: ClickReport, clipping: Clipping) -> ClickReport:
     for index, click in enumerate(clicks.clicks):
         sections = (s for s in repair.sections if s.channel == click.channel)
         inside = any(s.start_s - NEAR_S <= click.start_s <= s.start_s + s.length_s + NEAR_S for s in sections)
-        if not inside or clicks.prominence_db[index] >= CORNER_DB:
+        if not inside or _beyond(audio, click, repair):
             kept.append(index)
     return replace(
         clicks,
         clicks=tuple(clicks.clicks[index] for index in kept),
         prominence_db=tuple(clicks.prominence_db[index] for index in kept),
     )
+
+
+def _beyond(audio: AudioSource, click: Event, repair: Declip) -> bool:
+    """Whether a click reaches beyond the level at which its channel is clipped."""
+    first, stop = click.span_samples(audio.sample_rate_hz)
+    samples = audio.read(first, stop - first)[click.channel]
+    own = [level for level in repair.levels if level.channel == click.channel]
+    limits = {level.polarity: 10.0 ** ((level.level_dbfs + BEYOND_DB) / 20.0) for level in own}
+    return bool(samples.max() > limits.get("high", np.inf) or -samples.min() > limits.get("low", np.inf))
 
 
 def inspect(
@@ -285,16 +297,18 @@ def _searched(
         if progress is not None:
             progress(min(1.0, taken / max(audio.length_samples, 1)))
     profile = None if builder is None else builder.result(name, identity)
-    findings = inspector.result()
-    sudden = tuple(f for f in findings if f.kind in SUDDEN)
-    repairs = Chain(tuple(f.repair for f in sudden if f.repair is not None))
-    if not repairs.steps:
-        return profile, findings
-    # A click above the clip level hides it, and a burst of noise what lies under it: the rest is listened to again.
-    later = Inspector(audio.sample_rate_hz, audio.channels, strong=strong, kinds=[k for k in KINDS if k not in SUDDEN])
-    for block in Mended.of(audio, repairs).blocks():
-        later.update(block)
-    return profile, sudden + later.result()
+    results = inspector.results()
+    results["declick"] = _without_corners(audio, results["declick"], results["declip"])
+    sudden = told({name: results[name] for name in SUDDEN})
+    repairs = Chain(tuple(finding.repair for finding in sudden if finding.repair is not None))
+    if repairs.steps:
+        # A click above the clip level hides it, a burst of noise what lies under it: the rest is listened to again.
+        later = Inspector(audio.sample_rate_hz, audio.channels, strong=strong, kinds=set(KINDS) - set(SUDDEN))
+        for block in Mended.of(audio, repairs).blocks():
+            later.update(block)
+        results |= later.results()
+        results["declick"] = _without_corners(audio, results["declick"], results["declip"])
+    return profile, told(results)
 
 
 def _key(content_hash: str, strong: bool) -> str:

@@ -16,7 +16,7 @@ from dsp.effects.gain import Gain
 from dsp.errors import AudioError, PlanError
 from dsp.restoration.declip import Declip
 from matcher import Aims, inspect, match, plan, render, restore
-from matcher.damage import KINDS, Inspector
+from matcher.damage import KINDS, Inspector, told
 from matcher.io import open_audio, read_audio, write_audio
 from matcher.mending import Mended
 
@@ -62,7 +62,7 @@ class TestInspection:
             inspector = Inspector(clipped.sample_rate_hz, clipped.channels)
             for start in range(0, clipped.length_samples, size):
                 inspector.update(clipped.samples[:, start : start + size])
-            found.append(inspector.result())
+            found.append(told(inspector.results()))
         assert found[0] == found[1] == found[2]
 
     def test_is_kept(self, clipped_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -200,7 +200,7 @@ class TestCommands:
     @pytest.mark.parametrize(
         ("options", "line"),
         [
-            (("--only", "dust"), "'dust' is not one of declick, "),
+            (("--only", "dust"), "'dust' is not one of dropout, "),
             (("--noise-from", "3"), "'3' is not START-END in seconds"),
             (("--noise-from", "3-2"), "'3-2' is not START-END in seconds"),
         ],
