@@ -51,7 +51,8 @@ def test_its_commands_run(folder: Path) -> None:
         command, *words = shlex.split(line)
         assert command == "match"
         assert run([sys.executable, "-c", "from matcher.cli import main; main()", *words], folder)
-    for name in ("master.wav", "quieter.flac", "blended.wav", "mixed.wav", "plan.json", "from-plan.wav"):
+    written = ("master", "blended", "mixed", "from-plan", "restored", "removed")
+    for name in (*(f"{stem}.wav" for stem in written), "quieter.flac", "plan.json"):
         assert (folder / name).stat().st_size > 1000
 
 
