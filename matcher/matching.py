@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,14 +12,13 @@ import msgspec
 
 from dsp.audio import Audio
 from dsp.effects.gain import Gain
-from dsp.errors import FileError
 from matcher import masters
 from matcher.aims import Aims
 from matcher.analysis import Progress, Source, analyze, check_fit, opened
 from matcher.blending import Analysis, Blend, Sources, as_blend, measured
 from matcher.damage import Damage, inspect
 from matcher.distance import gap
-from matcher.io import AudioSource, check_output, content_hash, default_output, output_format, shown
+from matcher.io import AudioSource, check_output, content_hash, default_output, output_format
 from matcher.mending import Mended, check_residual, write_residual
 from matcher.planner.loop import make_plan, track
 from matcher.plans import Plan, Step
@@ -88,7 +86,8 @@ def match(
     if output is not None:
         _refuse_early(target, asked, Path(output), force, bit_depth)
     if residual is not None:
-        _refuse_residual(target, Path(residual), output, force)
+        with opened(target) as sound:
+            check_residual(Path(residual), sound, output, force=force)
     _open_once(target, asked)
     with _prepared(target, asked, aims, use_cache, stages) as ready:
         made = _planned(ready, aims, stages, use_cache)
@@ -178,13 +177,6 @@ def _refuse_early(
         check_output(
             output, inputs=inputs, force=force, needed_bytes=format.size_bytes(audio.length_samples, audio.channels)
         )
-
-
-def _refuse_residual(target: Source, residual: Path, output: Path | str | None, force: bool) -> None:
-    if output is not None and os.path.realpath(residual) == os.path.realpath(output):
-        raise FileError(f"{shown(residual)}: is the master itself; choose another name for the residual")
-    with opened(target) as audio:
-        check_residual(residual, audio, force=force)
 
 
 def _open_once(target: Source, reference: Blend | Reference) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import numpy as np
 from dsp.audio import Samples
 from dsp.chain import BLOCK_SAMPLES, Chain
 from dsp.errors import FileError
-from matcher.io import AudioSource, AudioWriter, check_output
+from matcher.io import AudioSource, AudioWriter, check_output, shown
 
 
 @dataclass(eq=False, kw_only=True)
@@ -86,10 +87,12 @@ class Mended(AudioSource):
             self._kept = None
 
 
-def check_residual(path: Path, mended: AudioSource, *, force: bool) -> None:
-    """FileError where what was taken out cannot be written to `path`."""
-    inputs = [] if mended.path is None else [mended.path]
-    check_output(path, inputs=inputs, force=force, needed_bytes=mended.length_samples * mended.channels * 4)
+def check_residual(path: Path, sound: AudioSource, output: Path | str | None, *, force: bool) -> None:
+    """FileError where what is taken out of `sound` cannot be written to `path`, or would replace input or output."""
+    for other in (sound.path, output):
+        if other is not None and os.path.realpath(path) == os.path.realpath(other):
+            raise FileError(f"{shown(path)}: is {shown(other)} itself; choose another name for the residual")
+    check_output(path, inputs=[], force=force, needed_bytes=sound.length_samples * sound.channels * 4)
 
 
 def write_residual(path: Path, sound: AudioSource) -> None:

@@ -64,7 +64,7 @@ def restore(
             needed = output_format(sound, output, bit_depth).size_bytes(sound.length_samples, sound.channels)
             check_output(output, inputs=inputs, force=force, needed_bytes=needed)
         if residual is not None:
-            check_residual(Path(residual), sound, force=force)
+            check_residual(Path(residual), sound, output, force=force)
         listening = None if stages is None else lambda done: stages("inspect", done)
         damage = inspect(sound, strong=strong, use_cache=use_cache, progress=listening)
         if noise_from_s is not None:

@@ -13,7 +13,7 @@ import soundfile
 from dsp.audio import Audio
 from dsp.chain import Chain
 from dsp.effects.gain import Gain
-from dsp.errors import AudioError, PlanError
+from dsp.errors import AudioError, FileError, PlanError
 from dsp.restoration.declip import Declip
 from matcher import Aims, inspect, match, plan, render, restore
 from matcher.damage import KINDS, Inspector, told
@@ -177,6 +177,19 @@ class TestRestore:
         """Is refused by name."""
         with pytest.raises(AudioError, match=r"span_s: \(100\.0, 101\.0\) lies beyond the end"):
             restore(mix, noise_from_s=(100.0, 101.0))
+
+
+class TestResidual:
+    """Where it may go."""
+
+    @pytest.mark.parametrize("name", ["clipped.wav", "out.wav"])
+    def test_replaces_neither_input_nor_output(self, clipped_file: Path, tmp_path: Path, name: str) -> None:
+        """Forced or not, and nothing is written."""
+        before = clipped_file.read_bytes()
+        with pytest.raises(FileError, match=rf"{name}: is .*{name} itself; choose another name for the residual"):
+            restore(clipped_file, tmp_path / "out.wav", residual=tmp_path / name, force=True)
+        assert clipped_file.read_bytes() == before
+        assert not (tmp_path / "out.wav").exists()
 
 
 class TestCommands:
