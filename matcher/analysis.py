@@ -121,5 +121,5 @@ def check_fit(profile: Profile, role: str) -> None:
     if db_from_power(mid) < db_from_power(side) - 40.0:
         raise UnfitError(
             f"{who} is in antiphase: its mid lies {db_from_power(side) - db_from_power(mid):.0f} dB below its side,"
-            " 40 dB are allowed; one channel's polarity is probably inverted"
+            " 40 dB are allowed; one channel's polarity is probably inverted, and match restore turns it back"
         )

@@ -102,5 +102,5 @@ def _headroom(mended: Mended) -> tuple[Step, ...]:
     if peak < 1.0:
         return ()
     gain_db = -float(np.ceil((db_from_gain(peak) + HEADROOM_DB) * 100.0) / 100.0)
-    because = f"What was filled in reaches {db_from_gain(peak):.2f} dB above full scale."
+    because = f"The repaired sound reaches {db_from_gain(peak):+.2f} dBFS."
     return (Step(settings=Gain(gain_db=gain_db), because=because),)
