@@ -64,9 +64,11 @@ LAYERS = {
     "matcher.albums": "matcher.matching matcher.executors",
     "matcher.web": "matcher.web.*",
     "matcher.web.*": "matcher.web.* matcher",
+    "matcher.page": "",
+    "matcher.page.*": "matcher.page.* matcher.reporting",
     "matcher.commands": "",
-    "matcher.commands.*": "matcher.commands.* matcher matcher.verifying matcher.music matcher.restoring matcher.web"
-    " matcher.web.* matcher.demo",
+    "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
+    " matcher.web matcher.web.* matcher.demo",
     "matcher.cli": "matcher.commands.*",
 }
 
@@ -81,7 +83,7 @@ BANNED = {
 }
 SLOW = ("librosa", "sklearn", "pyloudnorm", "matplotlib", "scipy.signal", "scipy.stats")
 """Seconds to import: inside the function that needs them, and never in `dsp`."""
-FILE_LIBRARIES = {"soundfile": {"matcher.io", "matcher.io.*", "matcher.demo", "matcher.verifying"}}
+FILE_LIBRARIES = {"soundfile": {"matcher.io", "matcher.io.*", "matcher.page.*", "matcher.demo", "matcher.verifying"}}
 PUBLIC_FUNCTIONS = {"match", "analyze", "plan", "render", "album", "learn"}
 
 

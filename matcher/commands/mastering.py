@@ -29,9 +29,18 @@ from matcher.commands.terminal import (
 @with_options(REFERENCES)
 @click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
 @click.option("--plan", "plan_path", type=PATH, default=None, help="Also write the plan, as JSON that can be edited.")
+@click.option("--report", "report_path", type=PATH, default=None,
+              help="Also write the report as one HTML page, with curves and clips to play.")
 @click.option("--residual", type=PATH, default=None, help="Also write what the repairs took out, as a float WAV.")
 @with_options(AIMS, WRITING)
-def master(target: Path, output: Path | None, plan_path: Path | None, residual: Path | None, **options: Any) -> None:
+def master(
+    target: Path,
+    output: Path | None,
+    plan_path: Path | None,
+    report_path: Path | None,
+    residual: Path | None,
+    **options: Any,
+) -> None:
     """Master TARGET to belong beside REFERENCE (the default command)."""
     with loading():
         reference = blend_of(options)
@@ -39,8 +48,10 @@ def master(target: Path, output: Path | None, plan_path: Path | None, residual: 
         from matcher.io import default_output, shown
 
     aims = aims_of(options)
-    if plan_path is not None:
-        check_text(plan_path, options["force"], others=(target, *files(reference), output or default_output(target)))
+    texts = [path for path in (plan_path, report_path) if path is not None]
+    for path in texts:
+        sounds = (target, *files(reference), output or default_output(target))
+        check_text(path, options["force"], others=(*sounds, *(other for other in texts if other is not path)))
     with progress(not options["quiet"] and not options["as_json"]) as stages:
         report = match(
             target,
@@ -58,6 +69,11 @@ def master(target: Path, output: Path | None, plan_path: Path | None, residual: 
     with in_place(report.rendered):
         if plan_path is not None:
             write_text(plan_path, report.plan.to_json())
+        if report_path is not None:
+            from matcher.page.writing import report_page
+
+            made = output or default_output(target)
+            write_text(report_path, report_page(report, target, made, next(iter(files(reference)), None)))
         if options["verify"]:
             verified(target, report.rendered, report.plan)
         if options["as_json"]:

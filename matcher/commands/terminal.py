@@ -154,7 +154,7 @@ def check_text(path: Path, force: bool, *, others: tuple[Path, ...]) -> None:
     for other in others:
         linked = path.exists() and other.exists() and path.samefile(other)
         if linked or os.path.realpath(path) == os.path.realpath(other):
-            raise FileError(f"{name}: is the sound {shown(other)} itself; choose another name for the plan")
+            raise FileError(f"{name}: is {shown(other)} itself; choose another name")
     if path.exists() and not force:
         raise FileError(f"{name}: exists already; choose another name, or force it")
     if not folder.is_dir():

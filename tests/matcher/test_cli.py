@@ -334,7 +334,7 @@ class TestRefusals:
         ):
             code, out, err = match(*words)
             assert (code, out, err.count("\n")) == (3, "", 1)
-            assert "choose another name for the plan" in err
+            assert "itself; choose another name" in err
         assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
     @pytest.mark.parametrize(

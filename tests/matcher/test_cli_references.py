@@ -167,7 +167,7 @@ class TestRefusals:
             for words in (main, ("plan", mix_file, record_file, option, other_file, "-o", plan, "--force")):
                 code, out, err = command(*words)
                 assert (code, out, err.count("\n")) == (3, "", 1)
-                assert "choose another name for the plan" in err
+                assert "itself; choose another name" in err
         assert contents(tmp_path) == before
 
     def test_even_one_that_serves_nothing_must_be_there(

@@ -65,7 +65,7 @@ class TestAPlanNeverReplacesSound:
         before = contents(folder)
         code, out, err = command(mix_file, record_file, "-o", folder / "out.wav", "--plan", folder / plan, "--force")
         assert (code, out, err.count("\n")) == (3, "", 1)
-        assert "choose another name for the plan" in err
+        assert "itself; choose another name" in err
         assert contents(folder) == before
 
     def test_default_output(self, command: Command, mix_file: Path, record_file: Path) -> None:
