@@ -52,7 +52,7 @@ def test_its_commands_run(folder: Path) -> None:
         assert command == "match"
         assert run([sys.executable, "-c", "from matcher.cli import main; main()", *words], folder)
     written = ("master", "blended", "mixed", "from-plan", "restored", "removed")
-    for name in (*(f"{stem}.wav" for stem in written), "quieter.flac", "plan.json"):
+    for name in (*(f"{stem}.wav" for stem in written), "quieter.flac", "plan.json", "report.html"):
         assert (folder / name).stat().st_size > 1000
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 WIDE, TALL = 720, 260
-LEFT, RIGHT, TOP, BOTTOM = 44, 12, 12, 30
+LEFT, RIGHT, TOP, BOTTOM = 52, 14, 24, 32
 DASHES = {"target": "2 4", "reference": "8 4", "result": "", "made": "", "reduction": ""}
 MOST_POINTS = 700
 
@@ -106,7 +106,7 @@ def _grid(x: Axis, y: Axis, unit: str) -> str:
         zero = " zero" if value == 0.0 else ""
         parts.append(f'<line class="grid{zero}" x1="{LEFT}" x2="{WIDE - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{at + 4:.1f}" text-anchor="end">{label}</text>')
-    parts.append(f'<text x="{LEFT + 4}" y="{TOP + 11}">{escape(unit)}</text>')
+    parts.append(f'<text x="{LEFT}" y="{TOP - 7}">{escape(unit)}</text>')
     return "".join(parts)
 
 
