@@ -46,7 +46,11 @@ SATURATED = 0.5
 """LU of a dB of gain, below which the limiter is taken to be too slow."""
 SHORT_LU = 0.6
 DEEPEST_CUT_DB = -24.0
-EVERYWHERE_HZ = np.geomspace(20.0, 20_000.0, 300)
+EVERYWHERE_HZ = np.geomspace(20.0, 20_000.0, 1500)
+REST_HZ = np.geomspace(25.0, 20_000.0, 88)
+"""Ninths of an octave: third octaves and two places between."""
+FITTED_HZ = np.append(20.0, THIRD_OCTAVES_HZ)
+"""Where bands follow a curve: to the end of what is heard, which no third octave is centred at."""
 LOWEST_CEILING_DB = 6.0
 """A reference with lower peaks lowers the limiter's ceiling by this at most."""
 
@@ -388,20 +392,28 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool, start
     while True:
         wanted = np.minimum(curve_db - level, most_db)
         top_hz = min(20_000.0, target.bandwidth_hz)
-        start = tone.fit_bands(THIRD_OCTAVES_HZ, wanted, weight, start=start, top_hz=top_hz)
+        start = tone.fit_bands(FITTED_HZ, _with_edge(wanted), _with_edge(weight), start=start, top_hz=top_hz)
         eq = Eq(bands=tuple(_rounded(b) for b in start))
         if exact:
             eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, believed.heard),))
         over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - tone.LARGEST_DB
         if over_db <= 0.0:
             return eq
-        most_db -= over_db + 0.05
+        most_db -= over_db + 0.01
+
+
+def _with_edge(values: Array) -> Array:
+    """Values of third octaves at `FITTED_HZ`."""
+    return np.append(values[0], values)
 
 
 def _rest(wanted_db: Array, eq: Eq, heard: NDArray[np.bool_]) -> Curve:
-    """What the bands leave of the wanted curve."""
-    rest_db = np.clip(wanted_db - eq.response_db(THIRD_OCTAVES_HZ, "mid"), DEEPEST_CUT_DB, -DEEPEST_CUT_DB)
-    pairs = zip(THIRD_OCTAVES_HZ[heard], rest_db[heard], strict=True)
+    """What the bands leave of the wanted curve, drawn closely enough to undo what they do between third octaves."""
+    lowest_hz, highest_hz = THIRD_OCTAVES_HZ[heard][[0, -1]]
+    places = REST_HZ[(lowest_hz <= REST_HZ) & (highest_hz >= REST_HZ)]
+    wanted = np.interp(np.log2(places), np.log2(THIRD_OCTAVES_HZ[heard]), wanted_db[heard])
+    rest_db = np.clip(wanted - eq.response_db(places, "mid"), DEEPEST_CUT_DB, -DEEPEST_CUT_DB)
+    pairs = zip(places, rest_db, strict=True)
     return Curve(points=tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs))
 
 
