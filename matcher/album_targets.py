@@ -1,0 +1,134 @@
+"""Where each track of an album is to go: what all share of the way to the lead, and what is out of line in one.
+
+The tracks' mean difference to the lead is one observation in which the music of the tracks has averaged out: what is
+mastering in it is known far better than from any pair. What a track has beside it is split in the same way, with the
+album for its neighbour: the smooth part is brought nearer, the rest is what makes the track itself. All targets are
+fixed before the first track is rendered; no track's result moves another's target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated
+
+import numpy as np
+from msgspec import Meta
+from numpy.typing import NDArray
+
+from dsp.effect import Bounded
+from matcher.planner import density, tone, width
+from matcher.planner.gaussian import Array, Estimate, at_belief, share_that_nears
+from matcher.planner.loop import Known
+from matcher.profile import THIRD_OCTAVES_HZ, Profile
+
+Decibels = Annotated[float, Meta(ge=0.0, le=24.0)]
+
+
+class Limits(Bounded, frozen=True, kw_only=True):
+    """How far any track may be moved, up or down."""
+
+    tone_db: Decibels = 6.0
+    """In any third octave."""
+    width_db: Decibels = 6.0
+    """Of the side against the mid."""
+    loudness_lu: Decibels = 12.0
+
+
+def targets(
+    lead: Profile, tracks: Sequence[Profile], limits: Limits, ceiling_dbtp: float, belief: float | None = None
+) -> list[Known]:
+    """What to believe of every track; nothing of the lead itself."""
+    others = [t for t in tracks if t.content_hash != lead.content_hash]
+    if not others:
+        return [_nothing(lead) for _ in tracks]
+    curves, shared = _tones(lead, others, limits, belief)
+    sides = _widths(lead, others, shared, limits, belief)
+    away = [density.of_profile(lead, ceiling_dbtp) - density.of_profile(t) for t in others]
+    together = np.mean(away, axis=0)
+    found = {
+        t.content_hash: Known(curve, side, together)
+        for t, curve, side in zip(others, curves, sides, strict=True)
+    }
+    return [found.get(t.content_hash) or _nothing(lead) for t in tracks]
+
+
+def _nothing(lead: Profile) -> Known:
+    zero = np.zeros(len(THIRD_OCTAVES_HZ))
+    certain = Estimate(THIRD_OCTAVES_HZ, zero, zero, zero, _heard(lead), 0.05)
+    return Known(certain, None, np.zeros(len(density.NAMES)))
+
+
+def _heard(profile: Profile) -> NDArray[np.bool_]:
+    balance = profile.balance_db()
+    loud: NDArray[np.bool_] = balance > balance.max() + tone.LOWEST_HEARD_DB
+    inside: NDArray[np.bool_] = loud & (profile.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ)
+    return inside
+
+
+def _mean(differences_db: Array, heard: NDArray[np.bool_]) -> tuple[Array, NDArray[np.bool_]]:
+    """The mean over the tracks that have a band, and where any has."""
+    count = heard.sum(axis=0)
+    return np.where(heard, differences_db, 0.0).sum(axis=0) / np.maximum(count, 1), count > 0
+
+
+def _tones(
+    lead: Profile, tracks: Sequence[Profile], limits: Limits, belief: float | None
+) -> tuple[list[Estimate], Estimate]:
+    """A curve for each track, and what is shared."""
+    difference = np.array([lead.balance_db() - t.balance_db() for t in tracks])
+    heard = np.array([_heard(lead) & _heard(t) for t in tracks])
+    mean, any_heard = _mean(difference, heard)
+    shared = tone.smooth_estimate(mean, any_heard)
+    common = at_belief(shared.mean_db, mean, belief)
+    found = []
+    for track, away, here in zip(tracks, difference, heard, strict=True):
+        own = tone.smooth_estimate(away - mean, here)
+        apart = at_belief(own.mean_db, np.where(here, away - mean, 0.0), belief)
+        # Beside the album, not beside the lead: a bright lead makes no track brighter than the others.
+        nearer = share_that_nears(tone.at_equal_loudness(apart, track)[here], (away - mean)[here])
+        curve = np.clip(common + nearer * apart, -limits.tone_db, limits.tone_db)
+        found.append(replace(
+            shared, difference_db=np.where(here, away, 0.0), mean_db=curve, heard=here,
+            sd_db=np.sqrt(shared.sd_db**2 + own.sd_db**2),
+        ))  # fmt: skip
+    return found, shared
+
+
+def _widths(
+    lead: Profile, tracks: Sequence[Profile], shared: Estimate, limits: Limits, belief: float | None
+) -> list[width.WidthEstimate | None]:
+    """The same of the side against the mid; None for tracks without a side, and all where the lead has none."""
+    wide = [t for t in tracks if width.has_side(t)]
+    if not wide or not width.has_side(lead):
+        return [None for _ in tracks]
+    difference = np.array([width.against_mid_db(lead) - width.against_mid_db(t) for t in wide])
+    heard = np.array([width.side_heard(t) & width.mid_heard(lead) for t in wide])
+    mean, any_heard = _mean(difference, heard)
+    common = width.estimate_from([mean], any_heard, shared.music_db, belief).side
+    found = {}
+    for track, away, here in zip(wide, difference, heard, strict=True):
+        own = width.estimate_from([away - mean], here, shared.music_db, belief).side
+        curve = np.clip(common.mean_db + own.mean_db, -limits.width_db, limits.width_db)
+        sd_db = np.sqrt(common.sd_db**2 + own.sd_db**2)
+        side = replace(common, difference_db=np.where(here, away, 0.0), sd_db=sd_db, heard=here)
+        found[track.content_hash] = width.with_mean(side, curve)
+    return [found.get(t.content_hash) for t in tracks]
+
+
+def loudnesses(lead: Profile, tracks: Sequence[Profile], levels: str, limits: Limits) -> list[float]:
+    """The loudness each track is to have, LUFS as if silence lay around it.
+
+    keep: all move by the same; where the lead is one of them it stays, and so do they. even: each to the lead's.
+    """
+    own = np.array([t.isolated_lufs for t in tracks])
+    if levels == "even":
+        wanted = np.full(len(own), lead.isolated_lufs)
+    elif any(t.content_hash == lead.content_hash for t in tracks):
+        wanted = own
+    else:
+        wanted = own + lead.isolated_lufs - own.mean()
+    moved = np.clip(wanted - own, -limits.loudness_lu, limits.loudness_lu)
+    if levels == "keep":  # what one may not do, none does
+        moved = np.full(len(own), moved[np.argmin(np.abs(moved))])
+    return [float(v) for v in own + moved]
