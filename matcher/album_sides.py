@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Self
 
@@ -125,8 +126,7 @@ def crossed(side: Side, chains: Sequence[Chain], block_samples: int = BLOCK_SAMP
 def _runs(side: Side, chains: Sequence[Chain]) -> list[tuple[int, int, Chain]]:
     """Start, stop and chain, neighbours with the same chain as one."""
     found: list[tuple[int, int, Chain]] = []
-    starts = side.starts
-    for start, stop, chain in zip(starts, starts[1:], chains, strict=True):
+    for (start, stop), chain in zip(pairwise(side.starts), chains, strict=True):
         chain = Chain(chain.active())
         if found and found[-1][2] == chain:
             found[-1] = (found[-1][0], stop, chain)

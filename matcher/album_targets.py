@@ -2,7 +2,8 @@
 
 The tracks' mean difference to the lead is one observation in which the music of the tracks has averaged out: what is
 mastering in it is known far better than from any pair. What a track has beside it is split in the same way, with the
-album for its neighbour: the smooth part is brought nearer, the rest is what makes the track itself. All targets are
+album for its neighbour: the posterior's share is taken back, and at least `CLOSER` of what is as smooth as mastering,
+since one piece is what was asked for; the rest is what makes the track itself. All targets are
 fixed before the first track is rendered; no track's result moves another's target.
 """
 
@@ -17,10 +18,17 @@ from msgspec import Meta
 from numpy.typing import NDArray
 
 from dsp.effect import Bounded
+from dsp.units import db_from_power
 from matcher.planner import density, tone, width
 from matcher.planner.gaussian import Array, Estimate, at_belief, share_that_nears
 from matcher.planner.loop import Known
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
+
+CLOSER = 0.5
+"""The least of a track's smooth departure from the album that is taken back."""
+
+FEWEST = 3
+"""Tracks that show how far those of an album differ by themselves."""
 
 Decibels = Annotated[float, Meta(ge=0.0, le=24.0)]
 
@@ -43,7 +51,7 @@ def targets(
     if not others:
         return [_nothing(lead) for _ in tracks]
     curves, shared = _tones(lead, others, limits, belief)
-    sides = _widths(lead, others, shared, limits, belief)
+    sides = _widths(lead, others, curves, shared, limits, belief)
     away = [density.of_profile(lead, ceiling_dbtp) - density.of_profile(t) for t in others]
     together = np.mean(away, axis=0)
     found = {
@@ -79,15 +87,16 @@ def _tones(
     difference = np.array([lead.balance_db() - t.balance_db() for t in tracks])
     heard = np.array([_heard(lead) & _heard(t) for t in tracks])
     mean, any_heard = _mean(difference, heard)
-    shared = tone.smooth_estimate(mean, any_heard)
+    shared = _shared(mean, any_heard, difference, heard)
     common = at_belief(shared.mean_db, mean, belief)
+    common = share_that_nears(common[any_heard], mean[any_heard]) * common
     found = []
-    for track, away, here in zip(tracks, difference, heard, strict=True):
-        own = tone.smooth_estimate(away - mean, here)
-        apart = at_belief(own.mean_db, np.where(here, away - mean, 0.0), belief)
-        # Beside the album, not beside the lead: a bright lead makes no track brighter than the others.
-        nearer = share_that_nears(tone.at_equal_loudness(apart, track)[here], (away - mean)[here])
-        curve = np.clip(common + nearer * apart, -limits.tone_db, limits.tone_db)
+    for away, here in zip(difference, heard, strict=True):
+        apart = np.where(here, away - mean, 0.0)
+        own = tone.smooth_estimate(apart, here)
+        least = CLOSER * tone.smoothed(apart, here)
+        more = max(own.mean_db, least, key=lambda curve: float(np.sum(curve[here] ** 2)))
+        curve = np.clip(common + at_belief(more, apart, belief), -limits.tone_db, limits.tone_db)
         found.append(replace(
             shared, difference_db=np.where(here, away, 0.0), mean_db=curve, heard=here,
             sd_db=np.sqrt(shared.sd_db**2 + own.sd_db**2),
@@ -95,25 +104,65 @@ def _tones(
     return found, shared
 
 
+def _shared(mean_db: Array, any_heard: NDArray[np.bool_], apart_db: Array, heard: NDArray[np.bool_]) -> Estimate:
+    """What of the mean difference is mastering, where the tracks themselves show how far music strays in this album.
+
+    The lead strays as they do, and their mean by 1/n of that. Two tracks show nothing: there the pair is judged.
+    """
+    judged = tone.smooth_estimate(mean_db, any_heard)
+    count = len(apart_db)
+    if count < FEWEST:
+        return judged
+    strays = float(np.mean((apart_db - mean_db)[heard] ** 2)) * count / (count - 1)
+    music = tone.music_kernel()
+    scale = np.sqrt(strays * (1.0 + 1.0 / count) / np.mean(np.diag(music)))
+    seen, mastering = np.flatnonzero(any_heard), tone.mastering_prior()
+    total = (mastering + scale**2 * music + 0.05**2 * np.eye(len(mean_db)))[np.ix_(seen, seen)]
+    weights = np.linalg.solve(total, mastering[seen]).T
+    left = np.maximum(np.diag(mastering) - np.sum(weights * mastering[:, seen], axis=1), 0.0)
+    return replace(judged, mean_db=weights @ mean_db[seen], sd_db=np.sqrt(left), music_db=float(scale))
+
+
 def _widths(
-    lead: Profile, tracks: Sequence[Profile], shared: Estimate, limits: Limits, belief: float | None
+    lead: Profile,
+    tracks: Sequence[Profile],
+    curves: Sequence[Estimate],
+    shared: Estimate,
+    limits: Limits,
+    belief: float | None,
 ) -> list[width.WidthEstimate | None]:
-    """The same of the side against the mid; None for tracks without a side, and all where the lead has none."""
-    wide = [t for t in tracks if width.has_side(t)]
+    """The same of the side against the mid; None for tracks without a side, and for all where the lead has none.
+
+    What is shared is a curve; a track's own departure is one figure, the width of the whole.
+    """
+    wide = [(t, c) for t, c in zip(tracks, curves, strict=True) if width.has_side(t)]
     if not wide or not width.has_side(lead):
         return [None for _ in tracks]
-    difference = np.array([width.against_mid_db(lead) - width.against_mid_db(t) for t in wide])
-    heard = np.array([width.side_heard(t) & width.mid_heard(lead) for t in wide])
+    difference = np.array([width.against_mid_db(lead) - width.against_mid_db(t) for t, _ in wide])
+    heard = np.array([width.side_heard(t) & width.mid_heard(lead) for t, _ in wide])
     mean, any_heard = _mean(difference, heard)
     common = width.estimate_from([mean], any_heard, shared.music_db, belief).side
+    own = np.array([t.overall_width_db for t, _ in wide])
+    middle = float(own.mean())
+    made = np.array([_width_after(t, c.mean_db, common.mean_db) for t, c in wide])
+    # The middle goes where the shared curve takes it, as far as that is towards the lead.
+    towards = lead.overall_width_db - middle
+    moved = float(np.clip(float(made.mean()) - middle, min(towards, 0.0), max(towards, 0.0)))
+    closer = CLOSER if belief is None else belief
+    wanted = middle + moved + (1.0 - closer) * (own - middle)
     found = {}
-    for track, away, here in zip(wide, difference, heard, strict=True):
-        own = width.estimate_from([away - mean], here, shared.music_db, belief).side
-        curve = np.clip(common.mean_db + own.mean_db, -limits.width_db, limits.width_db)
-        sd_db = np.sqrt(common.sd_db**2 + own.sd_db**2)
-        side = replace(common, difference_db=np.where(here, away, 0.0), sd_db=sd_db, heard=here)
+    for (track, _), away, here, more in zip(wide, difference, heard, wanted - made, strict=True):
+        curve = np.clip(common.mean_db + more, -limits.width_db, limits.width_db)
+        side = replace(common, difference_db=np.where(here, away, 0.0), heard=here)
         found[track.content_hash] = width.with_mean(side, curve)
     return [found.get(t.content_hash) for t in tracks]
+
+
+def _width_after(track: Profile, curve_db: Array, side_db: Array) -> float:
+    """The width of the whole behind a tone curve and a curve of the side."""
+    mid = 10.0 ** ((track.third_octaves_db("mid") + curve_db) / 10.0)
+    side = 10.0 ** ((track.third_octaves_db("side") + curve_db + side_db) / 10.0)
+    return float(db_from_power(side.sum()) - db_from_power(mid.sum()))
 
 
 def loudnesses(lead: Profile, tracks: Sequence[Profile], levels: str, limits: Limits) -> list[float]:
