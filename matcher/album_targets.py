@@ -13,12 +13,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated
 
+import msgspec
 import numpy as np
 from msgspec import Meta
 from numpy.typing import NDArray
 
 from dsp.effect import Bounded
 from dsp.units import db_from_power
+from matcher.album_figures import Figures, distances
 from matcher.planner import density, tone, width
 from matcher.planner.gaussian import Array, Estimate, at_belief, share_that_nears
 from matcher.planner.loop import Known
@@ -27,6 +29,8 @@ from matcher.profile import THIRD_OCTAVES_HZ, Profile
 CLOSER = 0.5
 """The least of a track's smooth departure from the album that is taken back."""
 
+CLOSER_ROUNDS = 3
+"""A track that would end further from the album's centre than it was is brought nearer, so many times."""
 FEWEST = 3
 """Tracks that show how far those of an album differ by themselves."""
 
@@ -50,8 +54,14 @@ def targets(
     others = [t for t in tracks if t.content_hash != lead.content_hash]
     if not others:
         return [_nothing(lead) for _ in tracks]
-    curves, shared = _tones(lead, others, limits, belief)
-    sides = _widths(lead, others, curves, shared, limits, belief)
+    closer = np.full(len(others), CLOSER)
+    for _ in range(CLOSER_ROUNDS):
+        curves, shared = _tones(lead, others, closer, limits, belief)
+        sides = _widths(lead, others, curves, shared, closer, limits, belief)
+        away_from_all = _moved_away(lead, tracks, others, curves, sides)
+        if belief is not None or not away_from_all.any():
+            break
+        closer = np.where(away_from_all, np.minimum(closer + 0.2, 1.0), closer)
     away = [density.of_profile(lead, ceiling_dbtp) - density.of_profile(t) for t in others]
     together = np.mean(away, axis=0)
     found = {
@@ -81,7 +91,7 @@ def _mean(differences_db: Array, heard: NDArray[np.bool_]) -> tuple[Array, NDArr
 
 
 def _tones(
-    lead: Profile, tracks: Sequence[Profile], limits: Limits, belief: float | None
+    lead: Profile, tracks: Sequence[Profile], closer: Array, limits: Limits, belief: float | None
 ) -> tuple[list[Estimate], Estimate]:
     """A curve for each track, and what is shared."""
     difference = np.array([lead.balance_db() - t.balance_db() for t in tracks])
@@ -91,10 +101,10 @@ def _tones(
     common = at_belief(shared.mean_db, mean, belief)
     common = share_that_nears(common[any_heard], mean[any_heard]) * common
     found = []
-    for away, here in zip(difference, heard, strict=True):
+    for away, here, share in zip(difference, heard, closer, strict=True):
         apart = np.where(here, away - mean, 0.0)
         own = tone.smooth_estimate(apart, here)
-        least = CLOSER * tone.smoothed(apart, here)
+        least = share * tone.smoothed(apart, here)
         more = max(own.mean_db, least, key=lambda curve: float(np.sum(curve[here] ** 2)))
         curve = np.clip(common + at_belief(more, apart, belief), -limits.tone_db, limits.tone_db)
         found.append(replace(
@@ -128,6 +138,7 @@ def _widths(
     tracks: Sequence[Profile],
     curves: Sequence[Estimate],
     shared: Estimate,
+    closer: Array,
     limits: Limits,
     belief: float | None,
 ) -> list[width.WidthEstimate | None]:
@@ -148,14 +159,42 @@ def _widths(
     # The middle goes where the shared curve takes it, as far as that is towards the lead.
     towards = lead.overall_width_db - middle
     moved = float(np.clip(float(made.mean()) - middle, min(towards, 0.0), max(towards, 0.0)))
-    closer = CLOSER if belief is None else belief
-    wanted = middle + moved + (1.0 - closer) * (own - middle)
+    having_side = [width.has_side(t) for t in tracks]
+    share = closer[having_side] if belief is None else belief
+    wanted = middle + moved + (1.0 - share) * (own - middle)
     found = {}
     for (track, _), away, here, more in zip(wide, difference, heard, wanted - made, strict=True):
         curve = np.clip(common.mean_db + more, -limits.width_db, limits.width_db)
         side = replace(common, difference_db=np.where(here, away, 0.0), heard=here)
         found[track.content_hash] = width.with_mean(side, curve)
     return [found.get(t.content_hash) for t in tracks]
+
+
+def _moved_away(
+    lead: Profile,
+    tracks: Sequence[Profile],
+    others: Sequence[Profile],
+    curves: Sequence[Estimate],
+    sides: Sequence[width.WidthEstimate | None],
+) -> NDArray[np.bool_]:
+    """Which of the others would be further from the album's centre than before, in tone and width together."""
+    along = [lead] if len(tracks) > len(others) else []
+    before = [_at_equal_level(Figures.of(t)) for t in (*others, *along)]
+    after = list(before)
+    for number, (track, curve, side) in enumerate(zip(others, curves, sides, strict=True)):
+        after[number] = msgspec.structs.replace(
+            before[number],
+            balance_db=tuple(np.add(before[number].balance_db, tone.at_equal_loudness(curve.mean_db, track)).tolist()),
+            width_db=before[number].width_db
+            if side is None
+            else _width_after(track, curve.mean_db, side.side.mean_db),
+        )
+    pairs = zip(distances(before), distances(after), strict=True)
+    return np.array([a.total_db > b.total_db for b, a in pairs])[: len(others)]
+
+
+def _at_equal_level(figures: Figures) -> Figures:
+    return msgspec.structs.replace(figures, integrated_lufs=0.0)
 
 
 def _width_after(track: Profile, curve_db: Array, side_db: Array) -> float:
