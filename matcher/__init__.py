@@ -1,4 +1,4 @@
-"""The mastering engine: `match`, `analyze`, `plan`, `render`, `blend`, `inspect`, `restore`, and the types they give.
+"""The mastering engine: `match`, `analyze`, `plan`, `render`, `blend`, `album`, `inspect`, `restore`, and their types.
 
 Importing this loads nothing heavy; each name is fetched from its module when it is first used.
 """
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dsp.audio import Audio as Audio
     from matcher.aims import Aims as Aims
+    from matcher.albums import album as album
     from matcher.analysis import analyze as analyze
     from matcher.blending import Blend as Blend
     from matcher.blending import blend as blend
@@ -32,6 +33,7 @@ _HOMES = {
     "Profile": "matcher.profile",
     "Reference": "matcher.reference",
     "Report": "matcher.reporting",
+    "album": "matcher.albums",
     "analyze": "matcher.analysis",
     "blend": "matcher.blending",
     "inspect": "matcher.damage",

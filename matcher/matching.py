@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -20,8 +20,8 @@ from matcher.damage import Damage, inspect
 from matcher.distance import gap
 from matcher.io import AudioSource, check_output, content_hash, default_output, output_format
 from matcher.mending import Mended, check_residual, write_residual
-from matcher.planner.loop import make_plan, track
-from matcher.plans import Plan, Step
+from matcher.planner.loop import Fitted, Known, make_plan, track
+from matcher.plans import Plan, Step, Track
 from matcher.profile import Profile
 from matcher.reference import DIMENSIONS, Reference
 from matcher.rendering import Rendered, render
@@ -53,6 +53,14 @@ def plan(
     aims = aims or Aims()
     with _prepared(target, asked, aims, use_cache, stages) as ready:
         return _planned(ready, aims, stages, use_cache)
+
+
+def plan_known(
+    target: Source, reference: Reference, known: Known, aims: Aims, *, use_cache: bool = True
+) -> tuple[Fitted, Profile]:
+    """Like `plan`, with what is to be believed settled before; with the profile behind the repairs."""
+    with _prepared(target, reference, aims, use_cache, None) as ready:
+        return _fitted(ready, aims, None, known), ready.before
 
 
 def match(
@@ -103,16 +111,10 @@ def match(
                 dither=dither,
                 threads=threads,
                 progress=None if stages is None else lambda done: stages("render", done),
-                accept=lambda found: last or _corrected(plan, found) is None,
+                accept=lambda found: last or corrected(plan, found) is None,
             )
 
-        # What is still to be corrected is not put in place: whatever stops the work before its end, there is no file.
-        for left in reversed(range(CORRECTIONS + 1)):
-            result = rendered(made, last=not left)
-            closer = _corrected(made, result) if left else None
-            if closer is None:
-                break
-            made = closer
+        made, result = rendered_closer(rendered, made)
         if residual is not None:
             write_residual(Path(residual), ready.sound)
     if use_cache and made.steps:
@@ -127,6 +129,21 @@ def match(
         rendered=result,
         seconds=time.perf_counter() - started,
     )
+
+
+def rendered_closer(rendered: Callable[[Plan, bool], Rendered], made: Plan) -> tuple[Plan, Rendered]:
+    """Render, and again with the gain set right by what the full render measured, until the loudness is met.
+
+    rendered: takes the plan and whether this is the last try. What is still to be corrected it is not to put in place:
+    whatever stops the work before its end, there is no file.
+    """
+    for left in reversed(range(CORRECTIONS + 1)):
+        result = rendered(made, not left)
+        closer = corrected(made, result) if left else None
+        if closer is None:
+            break
+        made = closer
+    return made, result
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,26 +217,37 @@ def _measured(
 
 def _planned(ready: Prepared, aims: Aims, stages: Stages | None, known: bool) -> Plan:
     """known: whether a master that was made here is to be known again."""
-    references = tuple(msgspec.structs.replace(track(p), serves=_serves(ready.goal, p)) for p in ready.goal.tracks)
-    target = track(ready.before)
-    if ready.damage is not None:  # a plan with repairs is bound to the file that they were found in
-        target = msgspec.structs.replace(target, content_hash=ready.damage.content_hash)
+    target, references = _sources(ready)
     wanted = Plan(target=target, references=references, aims=aims, warnings=ready.warnings)
     done = masters.finished(wanted) if known else None
     if done is not None:
         return done
-    fitted = make_plan(
-        ready.sound, ready.before, ready.goal, aims, None if stages is None else lambda done: stages("plan", done)
-    )
+    return _fitted(ready, aims, stages).plan
+
+
+def _sources(ready: Prepared) -> tuple[Track, tuple[Track, ...]]:
+    """What the plan says of the target and of each reference."""
+    references = tuple(msgspec.structs.replace(track(p), serves=_serves(ready.goal, p)) for p in ready.goal.tracks)
+    target = track(ready.before)
+    if ready.damage is not None:  # a plan with repairs is bound to the file that they were found in
+        target = msgspec.structs.replace(target, content_hash=ready.damage.content_hash)
+    return target, references
+
+
+def _fitted(ready: Prepared, aims: Aims, stages: Stages | None, known: Known | None = None) -> Fitted:
+    tell: Progress | None = None if stages is None else lambda done: stages("plan", done)
+    fitted = make_plan(ready.sound, ready.before, ready.goal, aims, tell, known)
+    target, references = _sources(ready)
     mended, left_alone = _repairs(ready.damage)
-    return msgspec.structs.replace(
-        fitted,
+    made = msgspec.structs.replace(
+        fitted.plan,
         target=target,
         references=references,
-        steps=(*mended, *fitted.steps),
-        remarks=(*left_alone, *fitted.remarks),
+        steps=(*mended, *fitted.plan.steps),
+        remarks=(*left_alone, *fitted.plan.remarks),
         warnings=ready.warnings,
     )
+    return replace(fitted, plan=made)
 
 
 def _repairs(damage: Damage | None) -> tuple[tuple[Step, ...], tuple[str, ...]]:
@@ -239,7 +267,7 @@ def _serves(goal: Reference, profile: Profile) -> tuple[str, ...]:
     return () if serves == DIMENSIONS else serves
 
 
-def _corrected(made: Plan, result: Rendered) -> Plan | None:
+def corrected(made: Plan, result: Rendered) -> Plan | None:
     """The plan with its gain set right by what the full render measured; None where it is right already."""
     step = made.step("gain")
     if step is None or made.goal_lufs is None:

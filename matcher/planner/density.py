@@ -54,10 +54,16 @@ def judge(
     music_db: float,
     ceiling_dbtp: float,
     belief: float | None = None,
+    away_db: Array | None = None,
 ) -> Density:
-    """What of the difference in density is mastering, beyond what tone and width bring about: own_db, shape (5,)."""
+    """What of the difference in density is mastering, beyond what tone and width bring about: own_db, shape (5,).
+
+    away_db: the difference, where it is not that of these two tracks alone; shape (5,).
+    """
     here = of_profile(target)
     there = np.mean([of_profile(p, ceiling_dbtp) for p in reference.dynamics], axis=0)
+    if away_db is not None:
+        there = here + away_db
     difference = np.clip(there - here - own_db, -LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB)
     together = _TOGETHER + (1.0 - _TOGETHER) * np.eye(len(NAMES))
     mastering = np.outer(_MASTERING_SD_DB, _MASTERING_SD_DB) * together

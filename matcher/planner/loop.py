@@ -64,6 +64,16 @@ class Beliefs:
     density: density.Density
 
 
+@dataclass(frozen=True)
+class Known:
+    """What was made of more than this one track, and is taken as it is: an album's statistics."""
+
+    tone: Estimate
+    width: width.WidthEstimate | None
+    density_db: Array
+    """By how much the five figures of `density` differ from where they are to go."""
+
+
 class Bench:
     """Sections of the target, as many as stand for the whole track, on which chains are tried."""
 
@@ -162,21 +172,42 @@ class Search:
         return (Limiter(ceiling_dbtp=ceiling_dbtp, knee_db=self.knee_db, **self.limiting),)
 
 
+@dataclass(frozen=True)
+class Fitted:
+    """A plan, and where its trials ended."""
+
+    plan: Plan
+    reached_lufs: float
+    """By the latest trial, as if silence lay around the track."""
+
+
 def make_plan(
-    audio: AudioSource, target: Profile, reference: Reference, aims: Aims, progress: Progress | None = None
-) -> Plan:
-    """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering."""
-    moments = Moments(target)
-    curve = tone.estimate(target, reference, moments, aims.belief)
-    sides = width.estimate(target, reference, moments, curve, aims.belief)
+    audio: AudioSource,
+    target: Profile,
+    reference: Reference,
+    aims: Aims,
+    progress: Progress | None = None,
+    known: Known | None = None,
+) -> Fitted:
+    """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering.
+
+    known: what to believe, where that was not judged from these two alone.
+    """
+    if known is None:
+        moments = Moments(target)
+        curve = tone.estimate(target, reference, moments, aims.belief)
+        sides = width.estimate(target, reference, moments, curve, aims.belief)
+    else:
+        curve, sides = known.tone, known.width
     at = _begun(target, aims, curve, sides)
     bench = Bench(audio, target)
     own_db = bench.own_db(at.linear())
-    dense = density.judge(target, reference, own_db, curve.music_db, aims.ceiling_dbtp, aims.belief)
+    away_db = None if known is None else known.density_db
+    dense = density.judge(target, reference, own_db, curve.music_db, aims.ceiling_dbtp, aims.belief, away_db)
     beliefs = Beliefs(curve, sides, dense)
     goal = _goal(target, reference, aims, at, beliefs)
     found = _search(bench, at, target, aims, goal, beliefs, progress or (lambda done: None))
-    return Plan(
+    plan = Plan(
         target=track(target),
         references=tuple(track(p) for p in reference.tracks),
         aims=aims,
@@ -187,6 +218,8 @@ def make_plan(
             beliefs.tone, goal.tone_db, beliefs.width, goal.side_db + goal.focus_db, beliefs.density, goal.density_db
         ),
     )
+    moved = any(step.settings.__struct_config__.tag == "gain" for step in plan.steps)
+    return Fitted(plan, found.reached_lufs if moved else target.isolated_lufs)
 
 
 def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstimate | None) -> Search:

@@ -64,9 +64,14 @@ def at_equal_loudness(curve_db: Array, target: Profile) -> Array:
 
 def smooth_estimate(difference_db: Array, heard: np.ndarray) -> Estimate:
     """What of third-octave differences is mastering."""
+    return believed(THIRD_OCTAVES_HZ, difference_db, heard, mastering_prior(), music_kernel())
+
+
+@functools.cache
+def music_kernel() -> Array:
+    """Covariance of what two pieces differ by in third octaves by themselves, for a difference of 1 dB."""
     octaves = np.log2(THIRD_OCTAVES_HZ)
-    music = kernel(octaves, 0.92, 1.8) + 0.1 * np.eye(len(octaves))
-    return believed(THIRD_OCTAVES_HZ, difference_db, heard, mastering_prior(), music)
+    return kernel(octaves, 0.92, 1.8) + 0.1 * np.eye(len(octaves))
 
 
 def smoothed(error_db: Array, heard: np.ndarray, *, keep_level: bool = False) -> Array:

@@ -74,9 +74,9 @@ def estimate(
     """
     if not has_side(target) or not reference.wide:
         return None
-    width = _width_db(target)
-    there = [_width_db(p) for p in reference.wide]
-    heard = side_heard(target) & np.all([_mid_heard(p) for p in reference.wide], axis=0)
+    width = against_mid_db(target)
+    there = [against_mid_db(p) for p in reference.wide]
+    heard = side_heard(target) & np.all([mid_heard(p) for p in reference.wide], axis=0)
     versions = [np.mean(there, axis=0) - width, *(each.width_db for each in moments.of(reference.wide))]
     found = estimate_from(versions, heard, curve.music_db, belief)
     if belief is not None or curve.music_db <= STRANGERS_DB:
@@ -84,18 +84,21 @@ def estimate(
     difference = reference.balance_db("side") - target.balance_db("side")
     moved = at_equal_loudness(curve.mean_db, target)
     share = share_that_nears(found.side.mean_db[heard], difference[heard], moved[heard])
-    return _with_mean(found.side, found.side.mean_db * share)
+    return with_mean(found.side, found.side.mean_db * share)
 
 
-def _with_mean(side: Estimate, mean_db: Array) -> WidthEstimate:
+def with_mean(side: Estimate, mean_db: Array) -> WidthEstimate:
+    """The estimate with another curve, and the gathered low end found in it."""
     return WidthEstimate(replace(side, mean_db=mean_db), *_gathered_in(mean_db))
 
 
-def _width_db(profile: Balance) -> Array:
+def against_mid_db(profile: Balance) -> Array:
+    """Side minus mid level per third octave, dB."""
     return np.clip(profile.third_octaves_db("side") - profile.third_octaves_db("mid"), -40.0, 20.0)
 
 
-def _mid_heard(profile: Profile) -> np.ndarray:
+def mid_heard(profile: Profile) -> np.ndarray:
+    """Third octaves in which the mid is music."""
     mid, whole = profile.third_octaves_db("mid"), db_from_power(profile.spectrum.mid.sum())
     return (mid > whole + BAND_FLOOR_DB) & (profile.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ)
 
@@ -122,7 +125,7 @@ def estimate_from(
     believed_db = at_belief(found.mean_db, seen[0], belief)
     most_db = LARGEST_DB if belief is None or belief <= 0.5 else LARGEST_ASKED_DB
     curve = np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), most_db)
-    return _with_mean(found, curve)
+    return with_mean(found, curve)
 
 
 def _gathered_in(curve_db: Array) -> tuple[float, float]:

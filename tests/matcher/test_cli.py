@@ -429,7 +429,7 @@ if name == "import":
     sys.meta_path.insert(0, Finder())
 else:
     import matcher.matching as m
-    real, corrected, seen = m.match, m._corrected, []
+    real, corrected, seen = m.match, m.corrected, []
     def stages(stage, done):
         if stage == name and done >= float(share) or stage == "render" and seen and done >= 0.3:
             now()
@@ -437,7 +437,7 @@ else:
         seen.append(plan)
         return plan
     if name == "corrected":
-        m._corrected = again
+        m.corrected = again
     if name == "written":
         import matcher.verifying
         matcher.verifying.verify = lambda *rest, **more: now()

@@ -109,7 +109,7 @@ class TestOnlyTheLastRenderIsPutInPlace:
             return render(*args, **options)
 
         monkeypatch.setattr(matcher.matching, "render", second_fails)
-        monkeypatch.setattr(matcher.matching, "_corrected", lambda made, *rest: made)
+        monkeypatch.setattr(matcher.matching, "corrected", lambda made, *rest: made)
         with pytest.raises(type(error)):
             match(mix_file, record_file, out, aims=QUICK, force=there is not None)
         assert len(count) == 2
@@ -118,7 +118,7 @@ class TestOnlyTheLastRenderIsPutInPlace:
     def test_corrections_end(self, mix_file: Path, record_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """After the last one the file is there, however far from the goal."""
         asked: list[Plan] = []
-        monkeypatch.setattr(matcher.matching, "_corrected", lambda made, *rest: asked.append(made) or made)
+        monkeypatch.setattr(matcher.matching, "corrected", lambda made, *rest: asked.append(made) or made)
         report = match(mix_file, record_file, mix_file.with_name("out.wav"), aims=QUICK)
         assert len(asked) >= matcher.matching.CORRECTIONS
         assert report.rendered.output is not None

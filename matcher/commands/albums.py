@@ -1,0 +1,63 @@
+"""`match album LEAD TRACK... -o DIR`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from matcher.commands.options import AIMS, PATH, aims_of, depth, with_options
+from matcher.commands.terminal import DONE, UNREADABLE, check_text, console, loading, say, write_text
+
+MOVE = click.FloatRange(0.0, 24.0)
+
+
+@click.command()
+@click.argument("lead", type=PATH)
+@click.argument("tracks", type=PATH, nargs=-1, required=True, metavar="TRACK...")
+@click.option("--output", "-o", type=PATH, required=True, metavar="DIR", help="The folder for the masters.")
+@click.option("--levels", type=click.Choice(["keep", "even"]), default="keep", show_default=True,
+              help="Keep how loud the tracks are beside each other, or bring each to the lead's loudness.")
+@click.option("--gapless", is_flag=True, help="All tracks as one stream, cut where they were cut.")
+@click.option("--one-plan", is_flag=True, help="With --gapless: one plan for all of it; needs --restore off.")
+@click.option("--most-tone", type=MOVE, default=6.0, show_default=True, metavar="DB",
+              help="No track's tone is moved further.")
+@click.option("--most-width", type=MOVE, default=6.0, show_default=True, metavar="DB", help="Nor its width.")
+@click.option("--most-loudness", type=MOVE, default=12.0, show_default=True, metavar="LU", help="Nor its loudness.")
+@click.option("--format", "container", type=click.Choice(["wav", "flac", "aiff"]), default="wav", show_default=True,
+              help="Of the masters.")
+@click.option("--bit-depth", type=click.Choice(["16", "24", "32"]), default=None,
+              help="16 and 24 are integers, 32 is floating point; each track's own by default.")
+@click.option("--report", "report_path", type=PATH, default=None, metavar="FILE", help="Also write the report as JSON.")
+@click.option("--force", is_flag=True, help="Begin anew and replace what is there.")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@with_options(AIMS)
+def album(lead: Path, tracks: tuple[Path, ...], output: Path, report_path: Path | None, **options: Any) -> int:
+    """Make the tracks of an album consistent with its lead single.
+
+    Each TRACK is a file, a folder, an M3U playlist or a CUE sheet. A run that was stopped goes on where it was.
+    """
+    with loading():
+        from matcher import album as make
+        from matcher.album_targets import Limits
+
+    force, as_json, quiet = options["force"], options.pop("as_json"), options.pop("quiet")
+    if report_path is not None:
+        check_text(report_path, force, others=(lead, *tracks))
+    limits = Limits(
+        tone_db=options.pop("most_tone"), width_db=options.pop("most_width"), loudness_lu=options.pop("most_loudness")
+    )
+    aims, bit_depth, use_cache = aims_of(options), depth(options), not options.pop("no_cache")
+    del options["bit_depth"]
+    report = make(lead, tracks, output, limits=limits, aims=aims, bit_depth=bit_depth, use_cache=use_cache, **options)
+    if report_path is not None:
+        write_text(report_path, report.to_json())
+    if as_json:
+        click.echo(report.to_json(), nl=False)
+    elif not quiet:
+        report.print_to(console())
+    for name, why in report.failed.items():
+        say(f"not made: {why if name in why else f'{name}: {why}'}")
+    return UNREADABLE if report.failed else DONE
