@@ -7,6 +7,7 @@ from io import TextIOWrapper
 
 import click
 
+from matcher.commands.batches import batch
 from matcher.commands.listening import analyze
 from matcher.commands.mastering import master, plan, render
 from matcher.commands.restoration import inspect, restore
@@ -83,5 +84,5 @@ def cli() -> None:
     """
 
 
-for command in (master, analyze, plan, render, inspect, restore):
+for command in (master, analyze, plan, render, inspect, restore, batch):
     cli.add_command(command)
