@@ -15,7 +15,7 @@ Command = Callable[..., tuple[int, str, str]]
 
 
 def test_makes_keeps_and_names(command: Command, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
-    """Two processes make what one makes; a second run keeps it; a lost journal line is made good; failures are named."""
+    """Two processes make what one makes, a second run keeps it, a lost line is made good, failures are named."""
     listing = tmp_path / "list.csv"
     listing.write_text("target,reference,output\nmix.wav,record.wav,a.wav\nnone.wav,record.wav,b.wav\n")
     one, two = tmp_path / "one", tmp_path / "two"
