@@ -8,6 +8,7 @@ from io import TextIOWrapper
 import click
 
 from matcher.commands.albums import album
+from matcher.commands.batches import batch
 from matcher.commands.listening import analyze
 from matcher.commands.mastering import master, plan, render
 from matcher.commands.restoration import inspect, restore
@@ -84,5 +85,5 @@ def cli() -> None:
     """
 
 
-for command in (master, analyze, plan, render, inspect, restore, album):
+for command in (master, analyze, plan, render, inspect, restore, album, batch):
     cli.add_command(command)

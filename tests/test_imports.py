@@ -59,7 +59,9 @@ LAYERS = {
     "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters"
     " matcher.damage",
     "matcher.restoring": "matcher.damage matcher.rendering matcher.planner",
-    "matcher.executors": "",
+    "matcher.executors": "matcher.version",
+    "matcher.corpus": "matcher.analysis matcher.executors",
+    "matcher.batches": "matcher.matching matcher.executors",
     "matcher.learning": "matcher.matching matcher.executors",
     "matcher.album_*": "matcher.album_* matcher.matching matcher.executors",
     "matcher.albums": "matcher.album_*",
@@ -69,7 +71,7 @@ LAYERS = {
     "matcher.page.*": "matcher.page.* matcher.reporting",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
-    " matcher.web matcher.web.* matcher.demo",
+    " matcher.web matcher.web.* matcher.demo matcher.corpus matcher.batches",
     "matcher.cli": "matcher.commands.*",
 }
 

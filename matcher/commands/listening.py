@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from matcher.commands.options import PATH
-from matcher.commands.terminal import console, loading, progress
+from matcher.commands.options import PATH, WORKERS, with_options
+from matcher.commands.terminal import DONE, UNREADABLE, console, loading, progress, say
 
 
 @click.command()
@@ -17,8 +17,22 @@ from matcher.commands.terminal import console, loading, progress
 @click.option("--json", "as_json", is_flag=True, help="A JSON list with every figure.")
 @click.option("--music", is_flag=True, help="Tempo, key and form too, by librosa (seconds a track).")
 @click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before.")
-def analyze(files: tuple[Path, ...], as_json: bool, music: bool, no_cache: bool) -> None:
+@click.option("--table", type=PATH, default=None, metavar="FILE", help="Write a table instead: .parquet or .arrow.")
+@click.option("--force", is_flag=True, help="Replace a table that exists.")
+@with_options(WORKERS)
+def analyze(
+    files: tuple[Path, ...],
+    as_json: bool,
+    music: bool,
+    no_cache: bool,
+    table: Path | None,
+    force: bool,
+    jobs: int,
+    scheduler: str | None,
+) -> int:
     """Measure files: loudness, peaks, dynamics, tone and width."""
+    if table is not None:
+        return _table(files, table, force, not no_cache, jobs, scheduler)
     with loading():
         from matcher import analyze as measure
 
@@ -35,10 +49,31 @@ def analyze(files: tuple[Path, ...], as_json: bool, music: bool, no_cache: bool)
     if as_json:
         data = [profile.summary() | piece for profile, piece in zip(profiles, pieces, strict=True)]
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
-        return
+        return DONE
     from matcher.reporting import print_profiles
 
     print_profiles(profiles, console())
     for profile, piece in zip(profiles, pieces, strict=True):
         for name, value in piece.get("music", {}).items():
             click.echo(f"{profile.name}: {name} {value}")
+    return DONE
+
+
+def _table(
+    files: tuple[Path, ...], table: Path, force: bool, use_cache: bool, jobs: int, scheduler: str | None
+) -> int:
+    """Many files to a table; the exit code says whether all went well."""
+    with loading():
+        from matcher.corpus import check_table, collect
+        from matcher.executors import executor
+        from matcher.io import shown
+
+    check_table(table, force=force)
+    paths = tuple(path.absolute() for path in files)
+    with progress(True) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
+        tell = None if stages is None else lambda done: stages("analyze", done)
+        failed = collect(paths, table, workers, use_cache=use_cache, force=force, progress=tell)
+    for track in failed:
+        say(track.cause)
+    click.echo(f"{shown(table)} ({len(files) - len(failed)} of {len(files)} tracks)")
+    return UNREADABLE if failed else DONE

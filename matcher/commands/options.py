@@ -67,6 +67,12 @@ WRITING = (
     click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output."),
     click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
 )  # fmt: skip
+WORKERS = (
+    click.option("--jobs", "-j", type=click.IntRange(1, 256), default=1, show_default=True,
+                 help="Tracks at once, one process each; changes no sample."),
+    click.option("--scheduler", default=None, metavar="ADDRESS",
+                 help="A Dask cluster does the work: tcp://HOST:PORT; it sees the same files at the same paths."),
+)  # fmt: skip
 PATH = click.Path(path_type=Path)
 FROM = ("tone", "dynamics", "loudness")
 REFERENCES = (

@@ -47,6 +47,8 @@ SATURATED = 0.5
 SHORT_LU = 0.6
 DEEPEST_CUT_DB = -24.0
 EVERYWHERE_HZ = np.geomspace(20.0, 20_000.0, 1500)
+BETWEEN_DB = 0.005
+"""Room for what a response does between those places."""
 REST_HZ = np.geomspace(25.0, 20_000.0, 88)
 """Ninths of an octave: third octaves and two places between."""
 FITTED_HZ = np.append(20.0, THIRD_OCTAVES_HZ)
@@ -429,7 +431,7 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool, start
         eq = Eq(bands=tuple(_rounded(b) for b in start))
         if exact:
             eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, believed.heard),))
-        over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - tone.LARGEST_DB
+        over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - tone.LARGEST_DB + BETWEEN_DB
         if over_db <= 0.0:
             return eq
         most_db -= over_db + 0.01

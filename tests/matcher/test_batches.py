@@ -1,0 +1,61 @@
+"""`match batch`: the same masters whatever the number of workers, resumed, with failures named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dsp.errors import FileError
+from matcher.batches import JOURNAL, read_journal, tasks_of
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+def test_makes_keeps_and_names(command: Command, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+    """Two processes make what one makes, a second run keeps it, a lost line is made good, failures are named."""
+    listing = tmp_path / "list.csv"
+    listing.write_text("target,reference,output\nmix.wav,record.wav,a.wav\nnone.wav,record.wav,b.wav\n")
+    one, two = tmp_path / "one", tmp_path / "two"
+    code, said, errors = command("batch", listing, "-o", one)
+    assert (code, said.split(": ")[1]) == (3, "1 made, 0 kept, 1 failed\n")
+    assert "none.wav" in errors
+    assert command("batch", listing, "-o", two, "--jobs", 2)[0] == 3
+    assert (one / "a.wav").read_bytes() == (two / "a.wav").read_bytes()
+    before = (one / "a.wav").stat().st_mtime_ns
+    assert "0 made, 1 kept, 1 failed" in command("batch", listing, "-o", one)[1]
+    assert (one / "a.wav").stat().st_mtime_ns == before
+    # Killed between the file and its line: what was begun is made again, to the same bits.
+    (two / JOURNAL).write_text(json.dumps({"output": str(two / "a.wav"), "state": "begun"}) + '\n{"outp')
+    assert "1 made, 0 kept, 1 failed" in command("batch", listing, "-o", two)[1]
+    assert (one / "a.wav").read_bytes() == (two / "a.wav").read_bytes()
+    assert read_journal(two / JOURNAL)[str(two / "b.wav")]["state"] == "failed"
+    assert not [p for p in one.iterdir() if p.name.startswith(".")]
+
+
+def test_a_file_in_the_way_is_not_replaced(command: Command, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+    """What no run of ours began stays as it is, in a second run too."""
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "mine.wav").write_bytes(b"mine")
+    listing = tmp_path / "list.csv"
+    listing.write_text("target,output\nmix.wav,mine.wav\n")
+    for _ in range(2):
+        assert "exists already" in command("batch", listing, record_file, "-o", out)[2]
+    assert (out / "mine.wav").read_bytes() == b"mine"
+
+
+def test_refuses_two_targets_with_one_output(tmp_path: Path) -> None:
+    """Neither would be what its name says."""
+    listing = tmp_path / "list.csv"
+    listing.write_text("target,reference,output\na.wav,r.wav,x.wav\nb.wav,r.wav,./x.wav\n")
+    with pytest.raises(FileError, match="would be the output of"):
+        tasks_of(listing, None, tmp_path)
+
+
+def test_a_folder_needs_a_reference(tmp_path: Path) -> None:
+    """A folder says nothing about where to go."""
+    with pytest.raises(FileError, match="a reference for its tracks is needed"):
+        tasks_of(tmp_path, None, tmp_path)

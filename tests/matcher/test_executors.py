@@ -1,0 +1,128 @@
+"""Many tracks at once: the same results whoever does the work, and a dead worker loses nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dsp.audio import Audio
+from dsp.errors import SettingsError
+from matcher.executors import DIED, Outcome, executor
+from matcher.io import write_audio
+
+
+def in_order(outcomes: Iterator[Outcome]) -> list[tuple[Any, str | None]]:
+    """Values and causes, in the order of the items."""
+    return [(o.value, o.cause) for o in sorted(outcomes, key=lambda o: o.index)]
+
+
+def test_every_item_once_whatever_the_number_of_workers() -> None:
+    """One process or two, batches or not: each item has one outcome, and a failure its cause."""
+    items = ["1", "x", "3", "4", "5"]
+    with executor(jobs=1) as one, executor(jobs=2) as two:
+        alone = in_order(one.run(int, items))
+        shared = in_order(two.run(int, items, batch=3))
+    assert alone == shared
+    assert [value for value, _ in alone] == [1, None, 3, 4, 5]
+    assert alone[1][1] == "ValueError: invalid literal for int() with base 10: 'x'"
+
+
+def test_what_kills_its_worker_twice_is_given_up() -> None:
+    """Beside it in the batch nothing is lost."""
+    with executor(jobs=2) as workers:
+        found = in_order(workers.run(eval, ["1", "__import__('os')._exit(9)", "3", "4"], batch=2))
+    assert found == [(1, None), (None, DIED), (3, None), (4, None)]
+
+
+def test_a_worker_killed_from_outside_loses_nothing() -> None:
+    """Its item is done by another process."""
+    items = ["(__import__('os').getpid(), __import__('time').sleep(0.3))[0]"] * 5
+    found = []
+    with executor(jobs=1) as workers:
+        for outcome in workers.run(eval, items):
+            found.append(outcome)
+            if len(found) == 2:
+                os.kill(outcome.value, signal.SIGKILL)
+    assert len({o.index for o in found}) == len(found) == 5
+    assert not [o for o in found if o.cause]
+    assert len({o.value for o in found}) == 2
+
+
+def test_few_items_are_taken_ahead() -> None:
+    """A million paths are not handed over at once."""
+    taken = []
+
+    def items() -> Iterator[str]:
+        for number in range(12):
+            taken.append(number)
+            yield str(number)
+
+    with executor(jobs=2) as workers:
+        outcomes = workers.run(int, items())
+        next(outcomes)
+        assert len(taken) <= 4
+        assert len(list(outcomes)) == 11
+
+
+def test_refuses_what_cannot_work() -> None:
+    """No worker at all is a wrong setting."""
+    with pytest.raises(SettingsError, match="jobs: 0"):
+        executor(jobs=0)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A Dask scheduler and three worker processes on this machine; none lives on after the tests."""
+    pytest.importorskip("distributed")
+    begin = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
+    scheduler = subprocess.Popen([*begin, "--no-dashboard", "--no-show"], stderr=subprocess.PIPE)
+    assert scheduler.stderr is not None
+    address = next(part for line in scheduler.stderr for part in line.decode().split() if part.startswith("tcp://"))
+    work = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny"]
+    workers = [
+        subprocess.Popen([*work, "--no-dashboard"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        for _ in range(3)
+    ]
+    from distributed import Client
+
+    with Client(address, set_as_default=False) as client:
+        client.wait_for_workers(3, timeout=60)
+    yield address, workers
+    for process in (*workers, scheduler):
+        process.kill()
+        process.wait()
+    scheduler.stderr.close()
+
+
+def test_a_cluster_gives_the_table_of_one_process(
+    cluster: tuple[str, list[subprocess.Popen[bytes]]], mix: Audio, record: Audio, tmp_path: Path
+) -> None:
+    """The same rows, bit for bit, with a worker killed in the middle."""
+    pytest.importorskip("pyarrow")
+    from matcher import corpus
+
+    address, processes = cluster
+    files = [tmp_path / f"{number}.wav" for number in range(20)]
+    for number, file in enumerate(files):
+        source = mix if number % 2 else record
+        length = 3 * source.sample_rate_hz + 1000 * number
+        write_audio(file, Audio(source.samples[:, -length:], source.sample_rate_hz))
+    with executor(jobs=1) as workers:
+        assert not corpus.collect(files, tmp_path / "one.parquet", workers, use_cache=False)
+
+    def kill_one(done: float) -> None:
+        if done >= 0.3 and processes[0].poll() is None:
+            processes[0].kill()
+
+    with executor(scheduler=address) as workers:
+        assert not corpus.collect(files, tmp_path / "many.parquet", workers, use_cache=False, progress=kill_one)
+    assert processes[0].wait() == -signal.SIGKILL
+    assert corpus.read(tmp_path / "many.parquet") == corpus.read(tmp_path / "one.parquet")
+    assert len(corpus.read(tmp_path / "one.parquet")) == 20
