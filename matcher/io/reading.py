@@ -137,6 +137,7 @@ class AudioFile(AudioSource):
     path: Path
     decoder: Decoder = field(repr=False)
     _scratch: Samples | None = field(default=None, repr=False)
+    _hash: str | None = field(default=None, repr=False)
 
     def read(self, start_sample: int, count_samples: int) -> Samples:
         count = self._checked_count(start_sample, count_samples)
@@ -156,7 +157,9 @@ class AudioFile(AudioSource):
         return planes
 
     def content_hash(self) -> str:
-        return content_hash(self.path)
+        if self._hash is None:
+            self._hash = content_hash(self.path)
+        return self._hash
 
     def close(self) -> None:
         self.decoder.close()

@@ -31,7 +31,7 @@ DEEPEST_ASKED_DB = -24.0
 """Where more is asked for than is believed, cuts go further than boosts: they raise no noise."""
 GOOD_ENOUGH_DB = 0.025
 """RMS error at which no further band is added."""
-_TO_CHOOSE = 12
+_TO_CHOOSE = 8
 """Rounds of refinement that show which band to add."""
 
 
