@@ -34,6 +34,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     for name, audio in made.items():
         write_audio(place / name, audio)
+    (place / "songs").mkdir()
+    write_audio(place / "songs" / "song.wav", made["mix.wav"])
     return place
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -32,20 +31,6 @@ Command = Callable[..., tuple[int, str, str]]
 QUICK = Aims(eq=0.0, width=0.0, dynamics=0.0, limiter=False)
 WORDS = ("--only", "loudness", "--no-limiter")
 """A match that is planned in no time, where it does not matter what is planned; the same in words."""
-
-
-@pytest.fixture
-def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """`match` in this process: exit code, standard output, standard error."""
-
-    def run(*arguments: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["match", *(str(a) for a in arguments)])
-        with pytest.raises(SystemExit) as end:
-            matcher.cli.main()
-        printed = capsys.readouterr()
-        return int(end.value.code or 0), printed.out, printed.err
-
-    return run
 
 
 def contents(folder: Path) -> dict[str, bytes]:
