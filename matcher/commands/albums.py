@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from matcher.commands.options import AIMS, PATH, aims_of, depth, with_options
-from matcher.commands.terminal import DONE, UNREADABLE, check_text, console, loading, say, write_text
+from matcher.commands.terminal import DONE, UNREADABLE, check_text, console, going_on, loading, say, write_text
 
 MOVE = click.FloatRange(0.0, 24.0)
 
@@ -51,7 +51,10 @@ def album(lead: Path, tracks: tuple[Path, ...], output: Path, report_path: Path 
     )
     aims, bit_depth, use_cache = aims_of(options), depth(options), not options.pop("no_cache")
     del options["bit_depth"]
-    report = make(lead, tracks, output, limits=limits, aims=aims, bit_depth=bit_depth, use_cache=use_cache, **options)
+    with going_on(output):
+        report = make(
+            lead, tracks, output, limits=limits, aims=aims, bit_depth=bit_depth, use_cache=use_cache, **options
+        )
     if report_path is not None:
         write_text(report_path, report.to_json())
     if as_json:

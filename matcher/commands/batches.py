@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from matcher.commands.options import AIMS, PATH, WORKERS, aims_of, with_options
-from matcher.commands.terminal import DONE, UNREADABLE, loading, progress, say
+from matcher.commands.terminal import DONE, UNREADABLE, going_on, loading, progress, say
 
 
 @click.command()
@@ -52,7 +52,7 @@ def batch(
     goal = None if reference is None else reference.absolute()
     tasks = tasks_of(targets.absolute(), goal, folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
-    with progress(not quiet) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
+    with going_on(folder), progress(not quiet) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
         tell = None if stages is None else lambda done: stages("match", done)
         found = run(tasks, folder.absolute(), workers, manner, force=force, progress=tell)
     failed = [done for done in found if done.cause is not None]

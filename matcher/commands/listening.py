@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from matcher.commands.options import PATH, WORKERS, with_options
-from matcher.commands.terminal import DONE, UNREADABLE, console, loading, progress, say
+from matcher.commands.terminal import DONE, UNREADABLE, console, going_on, loading, progress, say
 
 
 @click.command()
@@ -70,7 +70,7 @@ def _table(
 
     check_table(table, force=force)
     paths = tuple(path.absolute() for path in files)
-    with progress(True) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
+    with going_on(table.parent), progress(True) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
         tell = None if stages is None else lambda done: stages("analyze", done)
         failed = collect(paths, table, workers, use_cache=use_cache, force=force, progress=tell)
     for track in failed:

@@ -24,7 +24,7 @@ Exit codes:
   3  a file that cannot be read or written, or sound that cannot be matched
   4  a plan or a setting refused
   5  --verify: an independent meter disagreed
-  130  interrupted; nothing was written"""
+  130  interrupted; no file was left half-written"""
 
 
 class MainContext(click.Context):
@@ -96,6 +96,16 @@ def console() -> Any:
     from rich.console import Console
 
     return Console(highlight=False)
+
+
+@contextmanager
+def going_on(folder: Path) -> Iterator[None]:
+    """Ctrl-C in here leaves what is finished in `folder`, and says how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say(f"interrupted; what is finished stays in {folder}, and the same command goes on from there")
+        sys.exit(INTERRUPTED)
 
 
 @contextmanager

@@ -59,3 +59,38 @@ def test_a_folder_needs_a_reference(tmp_path: Path) -> None:
     """A folder says nothing about where to go."""
     with pytest.raises(FileError, match="a reference for its tracks is needed"):
         tasks_of(tmp_path, None, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "stopped"),
+    [
+        (("batch", "mix.wav", "record.wav", "-o", "out"), "matcher.batches.run"),
+        (("album", "record.wav", "mix.wav", "-o", "out"), "matcher.album"),
+        (("analyze", "mix.wav", "--table", "out/table.parquet"), "matcher.corpus.collect"),
+    ],
+)
+def test_ctrl_c_says_how_to_go_on(
+    command: Command,
+    mix_file: Path,
+    record_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    stopped: str,
+) -> None:
+    """What is finished stays, so the line does not claim that nothing was written."""
+    pytest.importorskip("pyarrow")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "songs").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    def interrupted(*arguments: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(stopped, interrupted, raising=False)
+    words = tuple("songs" if word == "mix.wav" and words[0] == "batch" else word for word in words)
+    if words[0] == "batch":
+        mix_file.rename(tmp_path / "songs" / "mix.wav")
+    code, _, error = command(*words)
+    assert code == 130
+    assert error.strip() == "match: interrupted; what is finished stays in out, and the same command goes on from there"
