@@ -20,7 +20,7 @@ Spectra = NDArray[np.complex64]
 OVERLAP = 4
 REACH_FRAMES = 3
 """Frames to either side whose energy speaks for a coefficient; in frequency it is one bin."""
-FIRST_THRESHOLD, LAST_THRESHOLD = 6.0, 0.005
+FIRST_THRESHOLD, LAST_THRESHOLD = 2.0, 0.008
 """Roots of energies, for a signal that is bounded near ±1."""
 FIRST_MOMENTUM, MOST_MOMENTUM = 0.3, 0.96
 
