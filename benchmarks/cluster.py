@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from dsp.audio import Audio
-from matcher import corpus
+from matcher import tables as table_files
 from matcher.batches import SOUNDS
 from matcher.executors import executor
 from matcher.io import write_audio
@@ -108,7 +108,8 @@ def main(count: int, seconds: float, workers: int, folder: Path | None, data: Pa
             files = tracks(count, seconds, room)
         else:
             files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUNDS)
-        rows, tables = [], {}
+        rows: list[dict[str, Any]] = []
+        tables: dict[str, Path] = {}
         with cluster(workers) as (address, scheduler):
             ways: dict[str, dict[str, Any]] = {
                 "one process": {"jobs": 1},
@@ -119,7 +120,7 @@ def main(count: int, seconds: float, workers: int, folder: Path | None, data: Pa
                 tables[name] = room / f"{len(tables)}.parquet"
                 started = time.perf_counter()
                 with executor(**way) as workers_here:
-                    failed = corpus.collect(files, tables[name], workers_here, use_cache=False, progress=memory)
+                    failed = table_files.collect(files, tables[name], workers_here, use_cache=False, progress=memory)
                 spent = time.perf_counter() - started
                 rows.append({"way": name, "seconds": spent, "tracks_a_second": len(files) / spent, **memory.seen})
                 if failed:
@@ -127,7 +128,7 @@ def main(count: int, seconds: float, workers: int, folder: Path | None, data: Pa
         one, many = rows
         cores = min(workers, os.cpu_count() or 1)
         efficiency = one["seconds"] / many["seconds"] / cores
-        same = corpus.read(tables[str(one["way"])]) == corpus.read(tables[str(many["way"])])
+        same = table_files.read(tables[str(one["way"])]) == table_files.read(tables[str(many["way"])])
     table = Table("way", "s", "tracks/s", "client MiB at 1/4..4/4", "scheduler MiB")
     for row in rows:
         memories = [" ".join(f"{mib:.0f}" for mib in row[who]) for who in ("client", "scheduler")]

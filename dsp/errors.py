@@ -5,6 +5,7 @@ MatchError
 ├── SettingsError   a setting out of its bounds, unknown, or of the wrong kind
 ├── FileError       a file that cannot be read or written as asked
 ├── PlanError       a plan that cannot be used: other version, other file, bad JSON
+├── PresetError     a preset that cannot be read or joined: other version, bad JSON, other first estimate
 └── UnfitError      sound that there is nothing to match in: silence, too short, no mid
 
 The message names the file or field, the value, and what was allowed, on one line.
@@ -29,6 +30,10 @@ class FileError(MatchError, OSError):
 
 class PlanError(MatchError, ValueError):
     """A plan that cannot be used here."""
+
+
+class PresetError(MatchError, ValueError):
+    """A preset that cannot be used here."""
 
 
 class UnfitError(MatchError, ValueError):

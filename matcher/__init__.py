@@ -16,9 +16,14 @@ if TYPE_CHECKING:
     from matcher.blending import Blend as Blend
     from matcher.blending import blend as blend
     from matcher.damage import inspect as inspect
+    from matcher.features import Features as Features
     from matcher.matching import match as match
     from matcher.matching import plan as plan
     from matcher.plans import Plan as Plan
+    from matcher.preset_choosing import Choice as Choice
+    from matcher.preset_learning import learn as learn
+    from matcher.presets import Preset as Preset
+    from matcher.presets import read_preset as read_preset
     from matcher.profile import Profile as Profile
     from matcher.reference import Reference as Reference
     from matcher.rendering import render as render
@@ -29,7 +34,10 @@ _HOMES = {
     "Aims": "matcher.aims",
     "Audio": "dsp.audio",
     "Blend": "matcher.blending",
+    "Choice": "matcher.preset_choosing",
+    "Features": "matcher.features",
     "Plan": "matcher.plans",
+    "Preset": "matcher.presets",
     "Profile": "matcher.profile",
     "Reference": "matcher.reference",
     "Report": "matcher.reporting",
@@ -37,8 +45,10 @@ _HOMES = {
     "analyze": "matcher.analysis",
     "blend": "matcher.blending",
     "inspect": "matcher.damage",
+    "learn": "matcher.preset_learning",
     "match": "matcher.matching",
     "plan": "matcher.matching",
+    "read_preset": "matcher.presets",
     "render": "matcher.rendering",
     "restore": "matcher.restoring",
 }

@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dsp.errors import FileError
-from matcher.io import shown
+from matcher.io import SOUNDS, shown
 
-SOUND = (".wav", ".wave", ".rf64", ".flac", ".aif", ".aiff", ".ogg", ".oga", ".opus", ".mp3", ".caf", ".w64")
 """What of a folder is taken for a track."""
 PLAYLISTS = (".m3u", ".m3u8")
 _FILE = re.compile(r'^\s*FILE\s+(?:"([^"]+)"|(\S+))', re.IGNORECASE)
@@ -30,7 +29,7 @@ def tracks_of(given: Iterable[Path | str]) -> list[Path]:
 
 def _listed(source: Path) -> list[Path]:
     if source.is_dir():
-        files = [f for f in source.iterdir() if f.suffix.lower() in SOUND and not f.name.startswith(".")]
+        files = [f for f in source.iterdir() if f.suffix.lower() in SOUNDS and not f.name.startswith(".")]
         return _some(source, sorted((f for f in files if f.is_file()), key=lambda f: _natural(f.name)))
     if source.suffix.lower() in PLAYLISTS:
         lines = (line.strip() for line in _text(source).splitlines())

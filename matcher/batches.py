@@ -16,12 +16,13 @@ import msgspec
 from dsp.errors import FileError, MatchError
 from matcher.aims import Aims
 from matcher.executors import Executor
-from matcher.io import content_hash, shown
+from matcher.io import SOUNDS, content_hash, shown
 from matcher.matching import match
+from matcher.preset_choosing import Choice
+from matcher.presets import read_preset
 from matcher.version import VERSION
 
 JOURNAL = "match-batch.jsonl"
-SOUNDS = frozenset((".wav", ".wave", ".flac", ".aif", ".aiff", ".mp3", ".ogg", ".opus", ".w64", ".rf64", ".caf"))
 COLUMNS = ("target", "reference", "output")
 
 
@@ -31,6 +32,7 @@ class Task:
 
     target: Path
     reference: Path
+    """A track, or a preset in a .json."""
     output: Path
 
 
@@ -75,7 +77,7 @@ def _inside(source: Path, reference: Path | None, folder: Path) -> list[Task]:
     if not source.is_dir():
         raise FileError(f"{shown(source)}: is neither a folder nor a CSV file")
     if reference is None:
-        raise FileError(f"{shown(source)}: is a folder; a reference for its tracks is needed")
+        raise FileError(f"{shown(source)}: is a folder; a reference or a preset for its tracks is needed")
     targets = sorted(p for p in source.iterdir() if p.is_file() and p.suffix.lower() in SOUNDS)
     return [Task(target, reference, folder / f"{target.stem}-mastered.wav") for target in targets]
 
@@ -175,9 +177,10 @@ def _made(given: tuple[Task, Manner, dict[str, Any] | None, bool]) -> dict[str, 
     made = last is not None and last.get("key") == key and task.output.exists()
     if made and last is not None and content_hash(task.output) == last["output_hash"]:
         return {"kept": True}
+    is_preset = task.reference.suffix.lower() == ".json"
     report = match(
         task.target,
-        task.reference,
+        Choice((read_preset(task.reference),)) if is_preset else task.reference,
         task.output,
         aims=manner.aims,
         force=ours,

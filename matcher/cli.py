@@ -11,6 +11,7 @@ from matcher.commands.albums import album
 from matcher.commands.batches import batch
 from matcher.commands.listening import analyze
 from matcher.commands.mastering import master, plan, render
+from matcher.commands.presets import learn, presets
 from matcher.commands.restoration import inspect, restore
 from matcher.commands.terminal import DISAGREED, DONE, EPILOG, INTERRUPTED, REFUSED, UNEXPECTED, UNREADABLE, say
 
@@ -65,14 +66,14 @@ def main() -> None:
 
 def _refusal(error: Exception) -> int:
     """Print a deliberate error on one line; anything else is a fault of ours and is shown in full."""
-    from dsp.errors import MatchError, PlanError, SettingsError
+    from dsp.errors import MatchError, PlanError, PresetError, SettingsError
 
     if not isinstance(error, MatchError):
         raise error
     say(str(error))
     if type(error).__name__ == "DisagreementError":
         return DISAGREED
-    return REFUSED if isinstance(error, PlanError | SettingsError) else UNREADABLE
+    return REFUSED if isinstance(error, PlanError | PresetError | SettingsError) else UNREADABLE
 
 
 @click.group(cls=MainFirst, epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -80,10 +81,11 @@ def _refusal(error: Exception) -> int:
 def cli() -> None:
     """Turn a finished mix into a master that belongs beside a reference.
 
-    TARGET is the mix, REFERENCE the record it shall stand beside; with --reference there may be several. The master is
-    written to NAME-mastered.wav beside the target, or to --output.
+    TARGET is the mix, REFERENCE the record it shall stand beside; with --reference there may be several, with --preset
+    it is a kind of music, and without any the nearest preset. The master is written to NAME-mastered.wav beside the
+    target, or to --output.
     """
 
 
-for command in (master, analyze, plan, render, inspect, restore, album, batch):
+for command in (master, analyze, plan, render, inspect, restore, album, batch, learn, presets):
     cli.add_command(command)

@@ -8,10 +8,14 @@ import numpy as np
 
 from dsp.units import db_from_power
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
-from matcher.reference import Reference
+from matcher.reference import Record, Reference
 
 ANY_PEAK_DB = 200.0
 """The ceiling judges true peaks, not the reference: many a record clips."""
+
+
+ANY_SIDE_DB = -60.0
+"""Below this a side is not compared."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +55,10 @@ def gap(track: Profile, reference: Reference) -> Gap:
     """Measure `track` against `reference`."""
     wide = reference.wide or reference.tone
 
-    def feature(name: str, unit: str, attribute: str, tolerance: float, part: tuple[Profile, ...]) -> Feature:
+    def feature(name: str, unit: str, attribute: str, tolerance: float, part: tuple[Record, ...]) -> Feature:
         there = float(np.mean([getattr(p, attribute) for p in part]))
+        if reference.spread is not None:  # anything within the range of its kind is right
+            tolerance = max(tolerance, reference.spread.figures[attribute])
         return Feature(name, unit, float(getattr(track, attribute)), there, tolerance)
 
     features = (
@@ -80,5 +86,5 @@ def tone_distance_db(track: Profile, reference: Reference, channel: str = "mid")
     return float(np.sqrt(np.mean((there - here)[heard] ** 2))) if heard.any() else 0.0
 
 
-def _any_side(track: Profile) -> bool:
-    return bool(track.spectrum.side.sum() > 1e-6 * track.spectrum.mid.sum())
+def _any_side(track: Profile | Record) -> bool:
+    return track.overall_width_db > ANY_SIDE_DB

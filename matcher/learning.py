@@ -4,7 +4,7 @@
 
 FOLDER holds one folder an album. Nothing in it was mastered on purpose: excerpts of one piece, and of two pieces of one
 album, differ by music alone. What the planner takes from it is how far the figures of compression differ where the tone
-differs by so much. Statistics only; no audio is kept.
+differs by so much; what presets take is how tracks lie around the centre of their album. Statistics only; no audio.
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from numpy.typing import NDArray
 from dsp.audio import Audio
 from dsp.errors import MatchError
 from matcher.analysis import analyze
+from matcher.features import Features
 from matcher.io import open_audio
 from matcher.planner import density, tone
 from matcher.planner.likeness import Moments
+from matcher.preset_learning import around_centres
+from matcher.presets import as_rows
 from matcher.priors import Prior
 from matcher.profile import Profile
 from matcher.reference import Reference
@@ -65,13 +68,13 @@ def learn(folder: Path) -> Prior:
     """The prior of a folder of albums; MatchError names a track that cannot be read."""
     from sklearn.linear_model import HuberRegressor
 
-    albums, tracks = [], 0
+    albums, whole, tracks = [], [], 0
     for album in sorted(p for p in folder.iterdir() if p.is_dir()):
-        found = []
-        for path in sorted(p for p in album.iterdir() if p.is_file()):
-            found.append(excerpts(path))
-            tracks += bool(found[-1])
-        albums.append(found)
+        paths = sorted(p for p in album.iterdir() if p.is_file())
+        albums.append([excerpts(path) for path in paths])
+        whole.append([Features.of(analyze(path)) for path in paths])
+        tracks += sum(bool(track) for track in albums[-1])
+    around = around_centres(album for album in whole if len(album) > 1)
     scales, apart = differences(albums)
     slopes, most = [], []
     for figure in apart.T:
@@ -82,6 +85,7 @@ def learn(folder: Path) -> Prior:
     return Prior(
         figure_slopes=tuple(slopes),
         figure_most_db=tuple(most),
+        **{group: as_rows(matrix) for group, matrix in around.items()},
         tracks=tracks,
         pairs=len(scales),
         made_by=f"match {VERSION}",
@@ -96,7 +100,8 @@ def main() -> None:
         prior = learn(Path(sys.argv[1]))
     except MatchError as error:
         sys.exit(f"learning: {error}")
-    Path(sys.argv[3]).write_text(json.dumps(prior.to_data(), indent=2) + "\n", encoding="utf-8")
+    lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in prior.to_data().items())
+    Path(sys.argv[3]).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

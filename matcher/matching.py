@@ -22,8 +22,9 @@ from matcher.io import AudioSource, check_output, content_hash, default_output, 
 from matcher.mending import Mended, check_residual, write_residual
 from matcher.planner.loop import Fitted, Known, make_plan, track
 from matcher.plans import Plan, Step, Track
+from matcher.preset_choosing import Choice
 from matcher.profile import Profile
-from matcher.reference import DIMENSIONS, Reference
+from matcher.reference import DIMENSIONS, Record, Reference
 from matcher.rendering import Rendered, render
 from matcher.reporting import Report
 from matcher.suitability import condition, suitability
@@ -38,7 +39,7 @@ CLOSE_LU = 0.1
 
 def plan(
     target: Source,
-    reference: Sources | Blend | Reference,
+    reference: Sources | Blend | Choice | Reference,
     aims: Aims | None = None,
     *,
     use_cache: bool = True,
@@ -48,7 +49,7 @@ def plan(
 
     reference: as in `match`. Raises FileError, AudioError, UnfitError.
     """
-    asked = reference if isinstance(reference, Reference) else as_blend(reference)
+    asked = reference if isinstance(reference, Reference | Choice) else as_blend(reference)
     _open_once(target, asked)
     aims = aims or Aims()
     with _prepared(target, asked, aims, use_cache, stages) as ready:
@@ -65,7 +66,7 @@ def plan_known(
 
 def match(
     target: Source,
-    reference: Sources | Blend | Reference,
+    reference: Sources | Blend | Choice | Reference,
     output: Path | str | None = None,
     *,
     aims: Aims | None = None,
@@ -80,17 +81,17 @@ def match(
 ) -> Report:
     """Master `target` to belong beside `reference`.
 
-    reference: a track, several that are averaged, a `blend` with tracks of their own for tone, dynamics or loudness, or
-    a `Reference` that was measured before. output: the file to write; `NAME-mastered.wav` beside a target that is a
-    file, in memory (`report.audio`) for an `Audio`. bit_depth: 16, 24 or 32 (float); the target's own where None.
-    sample_rate_hz: the target's own where None. residual: where to write what the repairs took out, input minus
-    output, as 32-bit float. Raises FileError, AudioError, UnfitError; then no file is left.
+    reference: a track, several that are averaged, a `blend` with tracks of their own for tone, dynamics or loudness, a
+    `Choice` among presets, or a `Reference` that was measured before. output: the file to write; `NAME-mastered.wav`
+    beside a target that is a file, in memory (`report.audio`) for an `Audio`. bit_depth: 16, 24 or 32 (float); the
+    target's own where None. sample_rate_hz: the target's own where None. residual: where to write what the repairs took
+    out, input minus output, as 32-bit float. Raises FileError, AudioError, UnfitError; then no file is left.
     """
     started = time.perf_counter()
     aims = aims or Aims()
     if output is None and not isinstance(target, Audio):
         output = default_output(Path(str(target)))
-    asked = reference if isinstance(reference, Reference) else as_blend(reference)
+    asked = reference if isinstance(reference, Reference | Choice) else as_blend(reference)
     if output is not None:
         _refuse_early(target, asked, Path(output), force, bit_depth)
     if residual is not None:
@@ -160,7 +161,7 @@ class Prepared:
 
 @contextlib.contextmanager
 def _prepared(
-    target: Source, asked: Blend | Reference, aims: Aims, use_cache: bool, stages: Stages | None
+    target: Source, asked: Blend | Choice | Reference, aims: Aims, use_cache: bool, stages: Stages | None
 ) -> Iterator[Prepared]:
     """Look for damage, measure both sides, mend what can be mended and measure that."""
     found: list[Damage] = []
@@ -183,7 +184,7 @@ def _prepared(
 
 
 def _refuse_early(
-    target: Source, reference: Blend | Reference, output: Path, force: bool, bit_depth: int | None
+    target: Source, reference: Blend | Choice | Reference, output: Path, force: bool, bit_depth: int | None
 ) -> None:
     """Everything about the output that can be refused before any work begins."""
     with opened(target) as audio:
@@ -196,7 +197,7 @@ def _refuse_early(
         )
 
 
-def _open_once(target: Source, reference: Blend | Reference) -> None:
+def _open_once(target: Source, reference: Blend | Choice | Reference) -> None:
     """Refuse files that cannot be read, in the order they were named, before the first is analysed."""
     for source in (target, *(reference.sources if isinstance(reference, Blend) else ())):
         with opened(source):
@@ -204,7 +205,7 @@ def _open_once(target: Source, reference: Blend | Reference) -> None:
 
 
 def _measured(
-    target: Source, reference: Blend | Reference, use_cache: bool, of_target: Analysis, stages: Stages | None
+    target: Source, reference: Blend | Choice | Reference, use_cache: bool, of_target: Analysis, stages: Stages | None
 ) -> tuple[Profile, Reference]:
     """Profiles of the target and of all that it is matched to."""
     progress: Progress = (lambda done: None) if stages is None else lambda done: stages("analyze", done)
@@ -212,7 +213,7 @@ def _measured(
         return measured(target, reference, use_cache=use_cache, progress=progress, of_target=of_target)
     profile = of_target(target, use_cache, progress)
     check_fit(profile, "target")
-    return profile, reference
+    return profile, reference.nearest(profile) if isinstance(reference, Choice) else reference
 
 
 def _planned(ready: Prepared, aims: Aims, stages: Stages | None, known: bool) -> Plan:
@@ -261,7 +262,7 @@ def _sentence(said: str) -> str:
     return f"{said[0].upper()}{said[1:]}."
 
 
-def _serves(goal: Reference, profile: Profile) -> tuple[str, ...]:
+def _serves(goal: Reference, profile: Record) -> tuple[str, ...]:
     """What a reference is for, where that is not everything."""
     serves = goal.serves(profile)
     return () if serves == DIMENSIONS else serves
@@ -283,7 +284,7 @@ def corrected(made: Plan, result: Rendered) -> Plan | None:
     return msgspec.structs.replace(made, steps=steps)
 
 
-def _warnings(target: Source, before: Profile, asked: Blend | Reference, goal: Reference) -> tuple[str, ...]:
+def _warnings(target: Source, before: Profile, asked: Blend | Choice | Reference, goal: Reference) -> tuple[str, ...]:
     """What is odd about the files but legal, and what speaks against a reference; each line once."""
     found: list[str] = []
     sources = asked.sources if isinstance(asked, Blend) else ()
@@ -292,8 +293,9 @@ def _warnings(target: Source, before: Profile, asked: Blend | Reference, goal: R
             with opened(source) as audio:
                 found += audio.warnings
     found += condition(before)
-    for profile in goal.tracks:
-        found += suitability(before, profile, goal.serves(profile))
+    for record in goal.tracks:
+        if isinstance(record, Profile):
+            found += suitability(before, record, goal.serves(record))
     for source in asked.idle if isinstance(asked, Blend) else ():
         with opened(source) as audio:
             found.append(f"{audio.name}: serves nothing, as tone, dynamics and loudness have tracks of their own")

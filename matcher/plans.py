@@ -141,7 +141,7 @@ class Plan(Bounded, frozen=True, kw_only=True):
         """Read a plan; PlanError names the field, its value and what is allowed."""
         try:
             data = msgspec.json.decode(text)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise PlanError(f"not a plan: {error}") from error
         if not isinstance(data, dict) or data.pop("format", None) != FORMAT:
             raise PlanError(f'not a plan: no "format": "{FORMAT}" in it')

@@ -10,6 +10,8 @@ import msgspec
 
 from dsp.effect import Bounded
 
+FILE = "prior.json"
+
 
 class Prior(Bounded, frozen=True, kw_only=True):
     """How far pieces differ by themselves; made by `matcher.learning`, never by hand."""
@@ -18,6 +20,12 @@ class Prior(Bounded, frozen=True, kw_only=True):
     """Standard deviation of the five figures of `density` for each dB that the tone's own difference is in size."""
     figure_most_db: tuple[float, ...]
     """No figure differs by more, however different the pieces."""
+    tone: tuple[tuple[float, ...], ...]
+    """Covariance of a track about the centre of its album, dB²: third octaves of the mid at equal loudness."""
+    width: tuple[tuple[float, ...], ...]
+    """The same of the side against the mid."""
+    density: tuple[tuple[float, ...], ...]
+    """The same of the five figures of compression."""
     tracks: int
     pairs: int
     made_by: str
@@ -37,4 +45,4 @@ def folder() -> Path:
 @functools.cache
 def shipped() -> Prior:
     """The prior that the planner uses."""
-    return msgspec.json.decode((folder() / "prior.json").read_bytes(), type=Prior)
+    return msgspec.json.decode((folder() / FILE).read_bytes(), type=Prior)

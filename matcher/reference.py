@@ -1,18 +1,56 @@
-"""Reference: where to go. A track, or several blended."""
+"""Reference: where to go. A track, several blended, or the centre of a preset's tracks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.errors import UnfitError
-from matcher.profile import THIRD_OCTAVES_HZ, Profile
+from matcher.features import Spread
+from matcher.profile import THIRD_OCTAVES_HZ
 
 DIMENSIONS = ("tone", "dynamics", "loudness")
 """What can be taken from tracks of its own; width goes with tone."""
+
+
+MASTERED_LU = 6.0
+"""How far mastering moves loudness: one standard deviation."""
+
+
+class Record(Protocol):
+    """What a reference is made of: the profile of a track, or the features of a preset's centre."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def content_hash(self) -> str: ...
+    @property
+    def sample_rate_hz(self) -> int: ...
+    @property
+    def channels(self) -> int: ...
+    @property
+    def integrated_lufs(self) -> float: ...
+    @property
+    def isolated_lufs(self) -> float: ...
+    @property
+    def true_peak_dbtp(self) -> float: ...
+    @property
+    def bandwidth_hz(self) -> float: ...
+    @property
+    def figures(self) -> NDArray[np.float64]: ...
+    @property
+    def overall_width_db(self) -> float: ...
+    @property
+    def width_db(self) -> NDArray[np.float64]: ...
+    @property
+    def has_side(self) -> bool: ...
+    def balance_db(self, channel: str = "mid") -> NDArray[np.float64]: ...
+    def third_octaves_db(self, channel: str = "mid") -> NDArray[np.float64]: ...
+    def summary(self) -> dict[str, Any]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,17 +61,21 @@ class Reference:
     loudness where it is the balance that counts. Width is taken from those tracks of `tone` that have a side.
     """
 
-    tone: tuple[Profile, ...]
-    dynamics: tuple[Profile, ...]
-    loudness: tuple[Profile, ...]
+    tone: tuple[Record, ...]
+    dynamics: tuple[Record, ...]
+    loudness: tuple[Record, ...]
+    spread: Spread | None = None
+    """How far music of this kind lies around the centre; None where the reference is tracks."""
+    chosen: str = ""
+    """Why this preset, where one was chosen."""
 
     @classmethod
     def of(
         cls,
-        *profiles: Profile,
-        tone: Iterable[Profile] = (),
-        dynamics: Iterable[Profile] = (),
-        loudness: Iterable[Profile] = (),
+        *profiles: Record,
+        tone: Iterable[Record] = (),
+        dynamics: Iterable[Record] = (),
+        loudness: Iterable[Record] = (),
     ) -> Reference:
         """Every dimension from `profiles`, except those that are given tracks of their own; a track counts once.
 
@@ -43,10 +85,10 @@ class Reference:
         for name, part in zip(DIMENSIONS, parts, strict=True):
             if not part:
                 raise UnfitError(f"the reference: no track for {name}; at least one is needed")
-        return cls(*parts)
+        return cls(tone=parts[0], dynamics=parts[1], loudness=parts[2])
 
     @property
-    def tracks(self) -> tuple[Profile, ...]:
+    def tracks(self) -> tuple[Record, ...]:
         """Every track that has a say, once."""
         return _once((*self.tone, *self.dynamics, *self.loudness))
 
@@ -55,16 +97,16 @@ class Reference:
         """The tracks' names, with what each is for where they differ in it."""
         return " + ".join(f"{p.name}{self._only(p)}" for p in self.tracks)
 
-    def serves(self, track: Profile) -> tuple[str, ...]:
+    def serves(self, track: Record) -> tuple[str, ...]:
         """The dimensions that are taken from a track."""
         return tuple(name for name in DIMENSIONS if any(_same(track, p) for p in getattr(self, name)))
 
-    def _only(self, track: Profile) -> str:
+    def _only(self, track: Record) -> str:
         serves = self.serves(track)
         return "" if serves == DIMENSIONS else f" ({', '.join(serves)})"
 
     @property
-    def wide(self) -> tuple[Profile, ...]:
+    def wide(self) -> tuple[Record, ...]:
         """The tracks that width is taken from: those of `tone` with a side; none where all are mono."""
         return tuple(p for p in self.tone if p.has_side)
 
@@ -72,6 +114,13 @@ class Reference:
     def integrated_lufs(self) -> float:
         """The loudness to reach."""
         return float(np.mean([p.integrated_lufs for p in self.loudness]))
+
+    def wanted_lufs(self, here_lufs: float) -> float:
+        """The loudness for a track of `here_lufs`: the reference's, or nearly, as far as its kind itself varies."""
+        if self.spread is None:
+            return self.integrated_lufs
+        share = MASTERED_LU**2 / (MASTERED_LU**2 + self.spread.loudness_lu**2)
+        return here_lufs + share * (self.integrated_lufs - here_lufs)
 
     @property
     def bandwidth_hz(self) -> float:
@@ -94,12 +143,12 @@ class Reference:
         return mean
 
 
-def _same(one: Profile, other: Profile) -> bool:
+def _same(one: Record, other: Record) -> bool:
     return one is other or one.content_hash == other.content_hash
 
 
-def _once(profiles: Iterable[Profile]) -> tuple[Profile, ...]:
-    found: dict[str, Profile] = {}
+def _once(profiles: Iterable[Record]) -> tuple[Record, ...]:
+    found: dict[str, Record] = {}
     for profile in profiles:
         found.setdefault(profile.content_hash, profile)
     return tuple(found.values())

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from matcher.planner import density
 from matcher.plans import Believed, Curve, Plan
 from matcher.profile import Profile
-from matcher.reference import Reference
+from matcher.reference import Record, Reference
 
 Array = NDArray[np.float64]
 WORTH_DB = 0.15
@@ -114,5 +114,5 @@ def _share(left_db: Array, own_db: Array) -> float:
     return float(of_it.sum()) / total if total > 0.0 else 0.0
 
 
-def _width_db(track: Profile) -> Array:
+def _width_db(track: Profile | Record) -> Array:
     return np.clip(track.third_octaves_db("side") - track.third_octaves_db("mid"), -40.0, 20.0)

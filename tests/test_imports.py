@@ -39,7 +39,8 @@ LAYERS = {
     "matcher.io.*": "matcher.io.* dsp.chain matcher.version",
     "matcher.profile": "dsp.chain",
     "matcher.cache": "matcher.profile matcher.version",
-    "matcher.reference": "matcher.profile",
+    "matcher.features": "matcher.profile",
+    "matcher.reference": "matcher.features",
     "matcher.distance": "matcher.reference",
     "matcher.plans": "dsp.chain matcher.aims matcher.version",
     "matcher.analysis": "matcher.cache matcher.io",
@@ -49,6 +50,8 @@ LAYERS = {
     "matcher.planner.*": "matcher.planner.* matcher.rendering matcher.distance matcher.priors",
     "matcher.suitability": "matcher.reference",
     "matcher.blending": "matcher.reference matcher.rendering",
+    "matcher.presets": "matcher.reference matcher.io",
+    "matcher.preset_*": "matcher.preset_* matcher.presets matcher.priors matcher.planner matcher.planner.*",
     "matcher.remaining": "matcher.planner.*",
     "matcher.reporting": "matcher.rendering matcher.distance matcher.aims matcher.remaining",
     "matcher.priors": "dsp.effect",
@@ -57,12 +60,13 @@ LAYERS = {
     "matcher.damage": "matcher.analysis matcher.mending",
     "matcher.masters": "matcher.plans matcher.cache",
     "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters"
-    " matcher.damage",
+    " matcher.damage matcher.preset_*",
     "matcher.restoring": "matcher.damage matcher.rendering matcher.planner",
     "matcher.executors": "matcher.version",
     "matcher.corpus": "matcher.analysis matcher.executors",
+    "matcher.tables": "matcher.corpus",
     "matcher.batches": "matcher.matching matcher.executors",
-    "matcher.learning": "matcher.matching matcher.executors",
+    "matcher.learning": "matcher.matching matcher.preset_*",
     "matcher.album_*": "matcher.album_* matcher.matching matcher.executors",
     "matcher.albums": "matcher.album_*",
     "matcher.web": "matcher.web.*",
@@ -71,7 +75,7 @@ LAYERS = {
     "matcher.page.*": "matcher.page.* matcher.reporting",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
-    " matcher.web matcher.web.* matcher.demo matcher.corpus matcher.batches",
+    " matcher.web matcher.web.* matcher.demo matcher.corpus matcher.tables matcher.batches matcher.preset_*",
     "matcher.cli": "matcher.commands.*",
 }
 

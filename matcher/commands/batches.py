@@ -15,6 +15,8 @@ from matcher.commands.terminal import DONE, UNREADABLE, going_on, loading, progr
 @click.argument("targets", type=PATH, metavar="FOLDER|CSV")
 @click.argument("reference", type=PATH, required=False)
 @click.option("--output", "-o", "folder", type=PATH, required=True, metavar="DIR", help="Where the masters go.")
+@click.option("--preset", "-p", default=None, metavar="NAME|FILE.json",
+              help="What is matched to where a line names no reference: a kind of music instead of a track.")
 @click.option("--force", is_flag=True, help="Make all anew, and replace files that are in the way.")
 @click.option("--bit-depth", type=click.Choice(["16", "24", "32"]), default=None,
               help="16 and 24 are integers, 32 is floating point; the target's own by default.")
@@ -26,6 +28,7 @@ def batch(
     targets: Path,
     reference: Path | None,
     folder: Path,
+    preset: str | None,
     force: bool,
     bit_depth: str | None,
     sample_rate: int | None,
@@ -34,7 +37,7 @@ def batch(
     scheduler: str | None,
     **options: Any,
 ) -> int:
-    """Master a folder of tracks to REFERENCE, or the lines of a CSV: target, reference, output.
+    """Master a folder of tracks to REFERENCE or a preset, or the lines of a CSV: target, reference, output.
 
     A run that was stopped goes on where it was; a track that fails stops no other.
     """
@@ -42,6 +45,7 @@ def batch(
         from matcher.batches import Manner, run, tasks_of
         from matcher.executors import executor
         from matcher.io import shown
+        from matcher.preset_store import find
 
     manner = Manner(
         use_cache=not options.pop("no_cache"),
@@ -49,6 +53,10 @@ def batch(
         bit_depth=None if bit_depth is None else int(bit_depth),
         sample_rate_hz=sample_rate,
     )
+    if preset is not None and reference is not None:
+        raise click.UsageError("--preset is a reference of its own: name it without REFERENCE")
+    if preset is not None:
+        reference = find(preset).path
     goal = None if reference is None else reference.absolute()
     tasks = tasks_of(targets.absolute(), goal, folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)

@@ -64,9 +64,9 @@ def _table(
 ) -> int:
     """Many files to a table; the exit code says whether all went well."""
     with loading():
-        from matcher.corpus import check_table, collect
         from matcher.executors import executor
         from matcher.io import shown
+        from matcher.tables import check_table, collect
 
     check_table(table, force=force)
     paths = tuple(path.absolute() for path in files)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from matcher.commands.options import AIMS, PATH, REFERENCES, WRITING, aims_of, blend_of, depth, files, with_options
+from matcher.commands.options import AIMS, PATH, REFERENCES, WRITING, aims_of, depth, files, reference_of, with_options
 from matcher.commands.terminal import (
     EPILOG,
     MainJob,
@@ -41,9 +41,9 @@ def master(
     residual: Path | None,
     **options: Any,
 ) -> None:
-    """Master TARGET to belong beside REFERENCE (the default command)."""
+    """Master TARGET to belong beside REFERENCE, or beside the nearest preset (the default command)."""
     with loading():
-        reference = blend_of(options)
+        reference = reference_of(options)
         from matcher import match
         from matcher.io import default_output, shown
 
@@ -92,7 +92,7 @@ def master(
 def plan(target: Path, output: Path, force: bool, quiet: bool, **options: Any) -> None:
     """Fit a plan and write it as JSON; render it, edited or not, with `match render`."""
     with loading():
-        reference = blend_of(options)
+        reference = reference_of(options)
         from matcher import plan as fit
 
     aims = aims_of(options)

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from matcher.aims import Aims
     from matcher.blending import Blend
+    from matcher.preset_choosing import Choice
 
 DIMENSIONS = ("eq", "width", "dynamics", "loudness")
 
@@ -77,7 +78,7 @@ PATH = click.Path(path_type=Path)
 FROM = ("tone", "dynamics", "loudness")
 REFERENCES = (
     click.argument("target", type=PATH),
-    click.argument("reference", type=PATH, required=False, metavar="REFERENCE"),
+    click.argument("reference", type=PATH, required=False, metavar="[REFERENCE]"),
     click.option("--reference", "-r", "references", type=PATH, multiple=True, metavar="FILE",
                  help="Another reference, as often as wanted: they are averaged."),
     click.option("--tone-from", type=PATH, multiple=True, metavar="FILE",
@@ -86,6 +87,8 @@ REFERENCES = (
                  help="Dynamics from this one instead; as often as wanted."),
     click.option("--loudness-from", type=PATH, multiple=True, metavar="FILE",
                  help="Loudness from this one instead; as often as wanted."),
+    click.option("--preset", "-p", default=None, metavar="NAME|FILE.json",
+                 help="A kind of music instead of tracks, as match learn made it; match presets lists them."),
 )  # fmt: skip
 
 
@@ -100,21 +103,37 @@ def with_options(*groups: tuple[Callable[..., Any], ...]) -> Callable[[Callable[
     return decorate
 
 
-def blend_of(options: dict[str, Any]) -> Blend:
-    """The references taken out of `options`; a usage error where a dimension is left without one."""
-    given = options.pop("reference")
+def reference_of(options: dict[str, Any]) -> Blend | Choice:
+    """The references taken out of `options`, or the presets to choose from: all where nothing is named.
+
+    A usage error where a dimension is left without a reference, or tracks and a preset are named.
+    """
+    given, preset = options.pop("reference"), options.pop("preset")
     others = ((given,) if given is not None else ()) + options.pop("references")
     own = {f"{name}_from": options.pop(f"{name}_from") for name in FROM}
     missing = [name for name in FROM if not own[f"{name}_from"]]
-    if missing and not others:
-        said = "no reference" if len(missing) == len(FROM) else f"no reference for {' and '.join(missing)}"
+    tracks = bool(others) or len(missing) < len(FROM)
+    if preset is not None and tracks:
+        raise click.UsageError("--preset is a reference of its own: name it without any track beside the target")
+    if tracks and missing and not others:
         raise click.UsageError(
-            f"{said}: name one after the target or with --reference, or give --tone-from, --dynamics-from and"
-            " --loudness-from"
+            f"no reference for {' and '.join(missing)}: name one after the target or with --reference, or give"
+            " --tone-from, --dynamics-from and --loudness-from"
         )
-    from matcher.blending import Blend
+    if tracks:
+        from matcher.blending import Blend
 
-    return Blend(others, **own)
+        return Blend(others, **own)
+    return choice_of(preset)
+
+
+def choice_of(preset: str | None) -> Choice:
+    """The preset of a name, or all of them where there is none."""
+    from matcher import preset_store
+    from matcher.preset_choosing import Choice
+
+    stored = preset_store.every() if preset is None else [preset_store.find(preset)]
+    return Choice(tuple(each.preset for each in stored))
 
 
 def aims_of(options: dict[str, Any]) -> Aims:
@@ -135,8 +154,9 @@ def aims_of(options: dict[str, Any]) -> Aims:
     )
 
 
-def files(reference: Blend) -> list[Path]:
-    return [source for source in reference.sources if isinstance(source, Path)]
+def files(reference: Blend | Choice) -> list[Path]:
+    """The tracks among the references."""
+    return [source for source in getattr(reference, "sources", ()) if isinstance(source, Path)]
 
 
 def depth(options: dict[str, Any]) -> int | None:

@@ -22,7 +22,7 @@ Exit codes:
   1  unexpected error
   2  wrong usage
   3  a file that cannot be read or written, or sound that cannot be matched
-  4  a plan or a setting refused
+  4  a plan, a preset or a setting refused
   5  --verify: an independent meter disagreed
   130  interrupted; no file was left half-written"""
 

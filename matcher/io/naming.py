@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 
 PathLike = str | os.PathLike[str]
+SOUNDS = frozenset(
+    (".wav", ".wave", ".rf64", ".w64", ".flac", ".aif", ".aiff", ".caf", ".mp3", ".ogg", ".oga", ".opus")
+)
+"""What the names of tracks in a folder end in."""
 
 
 def shown(path: PathLike) -> str:

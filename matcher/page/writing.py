@@ -160,8 +160,9 @@ def _remaining(report: Report) -> str:
 
 def _listen(report: Report, target: Source, result: Source, reference: Source | None) -> str:
     tracks: list[tuple[str, Profile, Source]] = [("before", report.before, target), ("after", report.after, result)]
-    if reference is not None:
-        tracks.append(("reference", report.reference.tracks[0], reference))
+    there = report.reference.tracks[0]
+    if reference is not None and isinstance(there, Profile):
+        tracks.append(("reference", there, reference))
     level = common_lufs([profile for _, profile, _ in tracks])
     places = places_s(report.after)
     loud, quiet = [], []

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.planner.gaussian import Array, at_belief
+from matcher.planner.gaussian import Array, at_belief, believed_among
 from matcher.priors import shipped
 from matcher.profile import Profile
-from matcher.reference import Reference
+from matcher.reference import Record, Reference
 
 NAMES = ("crest factor", "low band", "mid band", "high band", "peak to loudness")
 _MASTERING_SD_DB = np.array([1.9, 3.0, 2.0, 2.4, 4.0])
@@ -35,10 +35,16 @@ class Density:
     """The change that is taken for mastering, tone's own included; negative is denser."""
 
 
-def of_profile(profile: Profile, ceiling_dbtp: float | None = None) -> Array:
+def of_profile(profile: Profile | Record, ceiling_dbtp: float | None = None) -> Array:
     """The five figures of a whole track. ceiling_dbtp: peaks above it are no merit and count as it."""
     highest = profile.true_peak_dbtp if ceiling_dbtp is None else min(profile.true_peak_dbtp, ceiling_dbtp)
     return np.append(profile.figures, highest - profile.isolated_lufs)
+
+
+def mastering_prior() -> Array:
+    """Covariance of what mastering does to the five figures, dB²."""
+    together = _TOGETHER + (1.0 - _TOGETHER) * np.eye(len(NAMES))
+    return np.outer(_MASTERING_SD_DB, _MASTERING_SD_DB) * together
 
 
 def music_sd_db(music_db: float) -> Array:
@@ -65,8 +71,11 @@ def judge(
     if away_db is not None:
         there = here + away_db
     difference = np.clip(there - here - own_db, -LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB)
-    together = _TOGETHER + (1.0 - _TOGETHER) * np.eye(len(NAMES))
-    mastering = np.outer(_MASTERING_SD_DB, _MASTERING_SD_DB) * together
-    music = np.diag(music_sd_db(music_db) ** 2 + 0.05**2)
-    inferred = mastering @ np.linalg.solve(mastering + music, difference)
+    mastering = mastering_prior()
+    if reference.spread is not None:
+        everywhere = np.ones(len(NAMES), dtype=bool)
+        inferred = believed_among(np.arange(5.0), difference, everywhere, mastering, reference.spread.density).mean_db
+    else:
+        music = np.diag(music_sd_db(music_db) ** 2 + 0.05**2)
+        inferred = mastering @ np.linalg.solve(mastering + music, difference)
     return Density(here, there, own_db, own_db + at_belief(inferred, difference, belief))

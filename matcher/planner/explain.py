@@ -110,13 +110,17 @@ def loudness(
     reached_lufs: float,
 ) -> str:
     """From where to where, by how much gain, and whether that was reached."""
-    asked = aims.loudness_lufs
-    there = reference.integrated_lufs if asked is None else asked
-    here = target.integrated_lufs
-    words = (
-        f"{'The reference is' if asked is None else 'Asked for are'} {there:.1f} LUFS, the target {here:.1f}:"
-        f" {there - here:+.1f} LU, all of it taken for mastering"
-    )
+    asked, here = aims.loudness_lufs, target.integrated_lufs
+    there = reference.wanted_lufs(here) if asked is None else asked
+    if asked is None and reference.spread is not None:
+        around = f"{reference.integrated_lufs:.1f} ±{reference.spread.loudness_lu:.1f} LUFS"
+        move = f"{there - here:+.1f} LU of the {reference.integrated_lufs - here:+.1f} are taken for mastering"
+        words = f"The preset's tracks lie at {around}, the target at {here:.1f}: {move}"
+    else:
+        words = (
+            f"{'The reference is' if asked is None else 'Asked for are'} {there:.1f} LUFS, the target {here:.1f}:"
+            f" {there - here:+.1f} LU, all of it taken for mastering"
+        )
     if abs(goal_lufs - there) > 0.05:
         words += f", {goal_lufs - here:+.1f} LU of it asked for"
     words += f". A gain of {gain_db:+.1f} dB, with what the other steps add or take,"
@@ -141,9 +145,11 @@ def limiter(
     )
 
 
-def remarks(target: Profile, aims: Aims, goal_lufs: float, held_back: str, judged: Density) -> tuple[str, ...]:
-    """What was left alone or could not be reached, and why."""
-    found = []
+def remarks(
+    target: Profile, reference: Reference, aims: Aims, goal_lufs: float, held_back: str, judged: Density
+) -> tuple[str, ...]:
+    """Which preset was chosen; what was left alone or could not be reached, and why."""
+    found = [reference.chosen] if reference.chosen else []
     if target.channels == 1:
         found.append("The target is mono and stays mono: width was left out.")
     elif not target.has_side:

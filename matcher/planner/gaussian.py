@@ -7,6 +7,7 @@ Williams, Gaussian Processes for Machine Learning (2006), 2.2 and 5.4.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -51,26 +52,30 @@ def believed(
     *,
     floor_db: float = 0.05,
     shapes: tuple[tuple[Array, float], ...] = (),
+    scales_db: Array = SCALES_DB,
+    strengths: tuple[float, ...] = (1.0,),
 ) -> Estimate:
     """Split a difference into mastering and music.
 
     mastering: prior covariance of the wanted curve, shape (bands, bands). music: covariance of the music's own
     difference at 1 dB; its true scale is unknown and is inferred from the same data, by the evidence for each of
-    `SCALES_DB`. floor_db: what measuring itself may err by. shapes: further means that the
-    curve may have with their prior probabilities; with what is left, the mean is flat. The result averages over them.
+    `scales_db`. floor_db: what measuring itself may err by. shapes: further means that the curve may have with their
+    prior probabilities; with what is left, the mean is flat. strengths: how much of the usual mastering may be missing,
+    each as likely. The result averages over them all.
     """
     difference = np.where(heard, difference_db, 0.0)
     seen = np.flatnonzero(heard)
     if not len(seen):
         nothing = np.zeros_like(difference)
-        return Estimate(frequency_hz, difference, nothing, np.sqrt(np.diag(mastering)), heard, SCALES_DB[-1])
+        return Estimate(frequency_hz, difference, nothing, np.sqrt(np.diag(mastering)), heard, float(scales_db[-1]))
     flat = (np.zeros_like(difference), 1.0 - sum(share for _, share in shapes))
     evidence, means, variances, scales = [], [], [], []
-    for scale in SCALES_DB:
-        total = (mastering + scale**2 * music + floor_db**2 * np.eye(len(difference)))[np.ix_(seen, seen)]
+    for scale, strength in itertools.product(scales_db, strengths):
+        wanted = strength**2 * mastering
+        total = (wanted + scale**2 * music + floor_db**2 * np.eye(len(difference)))[np.ix_(seen, seen)]
         lower = np.linalg.cholesky(total)
-        half = np.linalg.solve(lower, mastering[seen])
-        variance = np.maximum(np.diag(mastering) - (half**2).sum(axis=0), 0.0)
+        half = np.linalg.solve(lower, wanted[seen])
+        variance = np.maximum(np.diag(wanted) - (half**2).sum(axis=0), 0.0)
         for shape, share in (flat, *shapes):
             white = np.linalg.solve(lower, (difference - shape)[seen])
             evidence.append(np.log(share) - 0.5 * white @ white - np.log(np.diag(lower)).sum())
@@ -83,6 +88,33 @@ def believed(
     spread = weight @ (np.array(variances) + (np.array(means) - mean) ** 2)
     scale = float(np.exp(weight @ np.log(scales)))
     return Estimate(frequency_hz, difference, mean, np.sqrt(spread), heard, scale)
+
+
+MISSING = (0.0, 0.5, 1.0)
+"""Strengths where it is known how far music of a kind differs: what lies within that may want nothing."""
+
+
+def believed_among(
+    frequency_hz: Array,
+    difference_db: Array,
+    heard: NDArray[np.bool_],
+    mastering: Array,
+    spread: Array,
+    *,
+    shapes: tuple[tuple[Array, float], ...] = (),
+) -> Estimate:
+    """Like `believed`, with the covariance of the music's own difference known: that of the tracks of a preset."""
+    known = believed(
+        frequency_hz,
+        difference_db,
+        heard,
+        mastering,
+        spread,
+        shapes=shapes,
+        scales_db=np.ones(1),
+        strengths=MISSING,
+    )
+    return replace(known, music_db=float(np.sqrt(np.mean(np.diag(spread)))))
 
 
 _OTHER_MOMENTS, _EQUALLY_GOOD = 0.1, 0.2

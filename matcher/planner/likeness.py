@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dsp.meters.loudness import k_weighting_response_db
 from matcher.planner.gaussian import Array
 from matcher.profile import THIRD_OCTAVES_HZ, Course, Profile
+from matcher.reference import Record
 
 Mask = NDArray[np.bool_]
 
@@ -72,12 +73,13 @@ class Moments:
         self._target = target
         self._found: dict[str, list[Alike]] = {}
 
-    def of(self, references: Sequence[Profile]) -> list[Alike]:
+    def of(self, references: Sequence[Record]) -> list[Alike]:
         """As `compare`, averaged over the references that have such moments."""
-        for p in references:
+        tracks = [p for p in references if isinstance(p, Profile)]
+        for p in tracks:
             if p.content_hash not in self._found:
                 self._found[p.content_hash] = compare(self._target.course, p.course)
-        found = [each for p in references if (each := self._found[p.content_hash])]
+        found = [each for p in tracks if (each := self._found[p.content_hash])]
         return [
             Alike(np.mean([v.tone_db for v in versions], axis=0), np.mean([v.width_db for v in versions], axis=0))
             for versions in zip(*found, strict=True)

@@ -25,7 +25,7 @@ from matcher.planner.likeness import Moments
 from matcher.planner.sections import Trial, pick, try_chain
 from matcher.plans import Plan, Step, Track
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
-from matcher.reference import Reference
+from matcher.reference import Record, Reference
 
 ROUNDS = 5
 SHAPING_ROUNDS = 2
@@ -215,7 +215,7 @@ def make_plan(
         aims=aims,
         goal_lufs=None if found.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
         steps=_steps(target, reference, aims, goal, found, beliefs),
-        remarks=explain.remarks(target, aims, goal.loudness_lufs, found.held_back, beliefs.density),
+        remarks=explain.remarks(target, reference, aims, goal.loudness_lufs, found.held_back, beliefs.density),
         believed=explain.believed(
             beliefs.tone, goal.tone_db, beliefs.width, goal.side_db + goal.focus_db, beliefs.density, goal.density_db
         ),
@@ -245,7 +245,7 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
 
 
 def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs: Beliefs) -> Goal:
-    wanted_lufs = reference.integrated_lufs if aims.loudness_lufs is None else aims.loudness_lufs
+    wanted_lufs = reference.wanted_lufs(target.isolated_lufs) if aims.loudness_lufs is None else aims.loudness_lufs
     loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.isolated_lufs)
     judged = beliefs.density
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
@@ -406,7 +406,7 @@ def _steps(
     return tuple(steps)
 
 
-def track(profile: Profile) -> Track:
+def track(profile: Profile | Record) -> Track:
     """What a plan says of a track."""
     return Track(
         name=profile.name,

@@ -15,6 +15,7 @@ from matcher.planner.gaussian import (
     Estimate,
     at_belief,
     believed,
+    believed_among,
     kernel,
     share_that_nears,
     weighed,
@@ -42,8 +43,11 @@ def estimate(target: Profile, reference: Reference, moments: Moments, belief: fl
     top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / 10.0**0.05
     heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)
     heard &= top_hz >= THIRD_OCTAVES_HZ
-    versions = [difference, *(each.tone_db for each in moments.of(reference.tone))]
-    found = weighed([smooth_estimate(d, heard) for d in versions])
+    if reference.spread is not None:
+        found = believed_among(THIRD_OCTAVES_HZ, difference, heard, mastering_prior(), reference.spread.tone)
+    else:
+        versions = [difference, *(each.tone_db for each in moments.of(reference.tone))]
+        found = weighed([smooth_estimate(d, heard) for d in versions])
     if belief is None and found.music_db > STRANGERS_DB:
         share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
         found = replace(found, mean_db=found.mean_db * share)

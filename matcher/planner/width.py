@@ -15,6 +15,7 @@ from matcher.planner.gaussian import (
     Estimate,
     at_belief,
     believed,
+    believed_among,
     kernel,
     share_that_nears,
     weighed,
@@ -22,7 +23,7 @@ from matcher.planner.gaussian import (
 from matcher.planner.likeness import Moments
 from matcher.planner.tone import at_equal_loudness
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Balance, Profile
-from matcher.reference import Reference
+from matcher.reference import Record, Reference
 
 NEAR_MONO_DB = -50.0
 """A side this far below the mid is noise, not width."""
@@ -57,10 +58,10 @@ def has_side(profile: Balance) -> bool:
     return bool(side > mid + NEAR_MONO_DB)
 
 
-def side_heard(profile: Balance) -> np.ndarray:
+def side_heard(profile: Balance | Record) -> np.ndarray:
     """Third octaves in which the side is music."""
     side, mid = profile.third_octaves_db("side"), profile.third_octaves_db("mid")
-    whole = db_from_power(profile.spectrum.mid.sum() + profile.spectrum.side.sum())
+    whole = _whole_db(side, mid)
     inside = profile.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ
     return (side > whole + BAND_FLOOR_DB) & (mid > whole + BAND_FLOOR_DB) & inside
 
@@ -77,7 +78,10 @@ def estimate(
     width = against_mid_db(target)
     there = [against_mid_db(p) for p in reference.wide]
     heard = side_heard(target) & np.all([mid_heard(p) for p in reference.wide], axis=0)
-    versions = [np.mean(there, axis=0) - width, *(each.width_db for each in moments.of(reference.wide))]
+    difference = np.mean(there, axis=0) - width
+    if reference.spread is not None:
+        return estimate_among(difference, heard, reference.spread.width, belief)
+    versions = [difference, *(each.width_db for each in moments.of(reference.wide))]
     found = estimate_from(versions, heard, curve.music_db, belief)
     if belief is not None or curve.music_db <= STRANGERS_DB:
         return found
@@ -92,15 +96,19 @@ def with_mean(side: Estimate, mean_db: Array) -> WidthEstimate:
     return WidthEstimate(replace(side, mean_db=mean_db), *_gathered_in(mean_db))
 
 
-def against_mid_db(profile: Balance) -> Array:
+def against_mid_db(profile: Balance | Record) -> Array:
     """Side minus mid level per third octave, dB."""
     return np.clip(profile.third_octaves_db("side") - profile.third_octaves_db("mid"), -40.0, 20.0)
 
 
-def mid_heard(profile: Profile) -> np.ndarray:
+def mid_heard(profile: Balance | Record) -> np.ndarray:
     """Third octaves in which the mid is music."""
-    mid, whole = profile.third_octaves_db("mid"), db_from_power(profile.spectrum.mid.sum())
-    return (mid > whole + BAND_FLOOR_DB) & (profile.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ)
+    mid = profile.third_octaves_db("mid")
+    return (mid > _whole_db(mid) + BAND_FLOOR_DB) & (profile.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ)
+
+
+def _whole_db(*levels_db: Array) -> float:
+    return float(db_from_power(np.sum(10.0 ** (np.array(levels_db) / 10.0))))
 
 
 def estimate_from(
@@ -110,22 +118,51 @@ def estimate_from(
 
     differences_db: of the whole tracks, and of moments that are alike where there are any.
     """
-    octaves = np.log2(THIRD_OCTAVES_HZ)
-    mastering = kernel(octaves, 0.8, 1.5) + 2.8**2
     # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
     strangers = 1.0 / (1.0 + (10.0 / max(music_db, 0.1)) ** 6)
-    music = kernel(octaves, 0.6, 1.2) + (0.1 + 2.5 * strangers) + 0.35 * np.eye(len(octaves))
-    share = FOCUS_SHARE / (len(FOCUS_HZ) * len(FOCUS_DEPTHS_DB))
-    gathered = [(hz, depth) for hz in FOCUS_HZ for depth in FOCUS_DEPTHS_DB]
-    shapes = tuple((focus_db(hz, depth), share) for hz, depth in gathered)
-    seen = [np.where(heard, np.clip(d, -40.0, 40.0), 0.0) for d in differences_db]
+    music = music_kernel() + 2.5 * strangers
+    seen = [_seen(d, heard) for d in differences_db]
+    prior = mastering_prior()
     found = weighed(
-        [believed(THIRD_OCTAVES_HZ, d, heard, mastering, music, floor_db=0.3, shapes=shapes) for d in seen]
+        [believed(THIRD_OCTAVES_HZ, d, heard, prior, music, floor_db=0.3, shapes=_gatherings()) for d in seen]
     )
-    believed_db = at_belief(found.mean_db, seen[0], belief)
+    return _asked(found, seen[0], belief)
+
+
+def estimate_among(
+    difference_db: Array, heard: np.ndarray, spread: Array, belief: float | None
+) -> WidthEstimate:
+    """The same, with the covariance of the music's own difference known."""
+    seen = _seen(difference_db, heard)
+    found = believed_among(THIRD_OCTAVES_HZ, seen, heard, mastering_prior(), spread, shapes=_gatherings())
+    return _asked(found, seen, belief)
+
+
+def mastering_prior() -> Array:
+    """Covariance of what mastering does to the side against the mid, dB²."""
+    return kernel(np.log2(THIRD_OCTAVES_HZ), 0.8, 1.5) + 2.8**2
+
+
+def music_kernel() -> Array:
+    """Covariance of what two pieces of a kind differ by in it by themselves, for a difference of 1 dB."""
+    octaves = np.log2(THIRD_OCTAVES_HZ)
+    return kernel(octaves, 0.6, 1.2) + 0.1 + 0.35 * np.eye(len(octaves))
+
+
+def _gatherings() -> tuple[tuple[Array, float], ...]:
+    """The low ends that may have been gathered, and how likely each is."""
+    share = FOCUS_SHARE / (len(FOCUS_HZ) * len(FOCUS_DEPTHS_DB))
+    return tuple((focus_db(hz, depth), share) for hz in FOCUS_HZ for depth in FOCUS_DEPTHS_DB)
+
+
+def _seen(difference_db: Array, heard: np.ndarray) -> Array:
+    return np.where(heard, np.clip(difference_db, -40.0, 40.0), 0.0)
+
+
+def _asked(found: Estimate, difference_db: Array, belief: float | None) -> WidthEstimate:
+    believed_db = at_belief(found.mean_db, difference_db, belief)
     most_db = LARGEST_DB if belief is None or belief <= 0.5 else LARGEST_ASKED_DB
-    curve = np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), most_db)
-    return with_mean(found, curve)
+    return with_mean(found, np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), most_db))
 
 
 def _gathered_in(curve_db: Array) -> tuple[float, float]:

@@ -57,7 +57,7 @@ def test_refuses_two_targets_with_one_output(tmp_path: Path) -> None:
 
 def test_a_folder_needs_a_reference(tmp_path: Path) -> None:
     """A folder says nothing about where to go."""
-    with pytest.raises(FileError, match="a reference for its tracks is needed"):
+    with pytest.raises(FileError, match="a reference or a preset for its tracks is needed"):
         tasks_of(tmp_path, None, tmp_path)
 
 
@@ -66,7 +66,7 @@ def test_a_folder_needs_a_reference(tmp_path: Path) -> None:
     [
         (("batch", "mix.wav", "record.wav", "-o", "out"), "matcher.batches.run"),
         (("album", "record.wav", "mix.wav", "-o", "out"), "matcher.album"),
-        (("analyze", "mix.wav", "--table", "out/table.parquet"), "matcher.corpus.collect"),
+        (("analyze", "mix.wav", "--table", "out/table.parquet"), "matcher.tables.collect"),
     ],
 )
 def test_ctrl_c_says_how_to_go_on(

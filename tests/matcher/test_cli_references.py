@@ -90,13 +90,12 @@ class TestWays:
 
 
 class TestUsage:
-    """Without a reference for everything."""
+    """Without a reference for some of it."""
 
     @pytest.mark.parametrize("job", [(), ("plan",)])
     @pytest.mark.parametrize(
         ("given", "said"),
         [
-            ((), "no reference: name one"),
             (("--tone-from",), "no reference for dynamics and loudness: name one"),
             (("--tone-from", "--loudness-from"), "no reference for dynamics: name one"),
         ],

@@ -184,9 +184,9 @@ class TestUsage:
 
     def test_the_main_job_goes_by_its_name(self, command: Command, mix_file: Path) -> None:
         """Its usage line names no command that nobody types."""
-        code, _, err = command(mix_file)
+        code, _, err = command(mix_file, "--tone-from", mix_file)
         assert code == 2
-        assert "Usage: match [OPTIONS] TARGET REFERENCE" in err
+        assert "Usage: match [OPTIONS] TARGET [REFERENCE]" in err
         assert "Try 'match -" in err  # -h or --help, as click has it
 
     def test_exit_codes_are_those_documented(self, command: Command) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 
 from dsp.audio import Audio
 from dsp.errors import SettingsError
+from matcher.aims import Aims
 from matcher.executors import DIED, Outcome, executor
 from matcher.io import write_audio
 
@@ -80,6 +82,10 @@ def test_refuses_what_cannot_work() -> None:
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A Dask scheduler and three worker processes on this machine; none lives on after the tests."""
+    yield from _cluster()
+
+
+def _cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     pytest.importorskip("distributed")
     begin = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     scheduler = subprocess.Popen([*begin, "--no-dashboard", "--no-show"], stderr=subprocess.PIPE)
@@ -106,7 +112,7 @@ def test_a_cluster_gives_the_table_of_one_process(
 ) -> None:
     """The same rows, bit for bit, with a worker killed in the middle."""
     pytest.importorskip("pyarrow")
-    from matcher import corpus
+    from matcher import tables
 
     address, processes = cluster
     files = [tmp_path / f"{number}.wav" for number in range(20)]
@@ -115,14 +121,82 @@ def test_a_cluster_gives_the_table_of_one_process(
         length = 3 * source.sample_rate_hz + 1000 * number
         write_audio(file, Audio(source.samples[:, -length:], source.sample_rate_hz))
     with executor(jobs=1) as workers:
-        assert not corpus.collect(files, tmp_path / "one.parquet", workers, use_cache=False)
+        assert not tables.collect(files, tmp_path / "one.parquet", workers, use_cache=False)
 
     def kill_one(done: float) -> None:
         if done >= 0.3 and processes[0].poll() is None:
             processes[0].kill()
 
     with executor(scheduler=address) as workers:
-        assert not corpus.collect(files, tmp_path / "many.parquet", workers, use_cache=False, progress=kill_one)
+        assert not tables.collect(files, tmp_path / "many.parquet", workers, use_cache=False, progress=kill_one)
     assert processes[0].wait() == -signal.SIGKILL
-    assert corpus.read(tmp_path / "many.parquet") == corpus.read(tmp_path / "one.parquet")
-    assert len(corpus.read(tmp_path / "one.parquet")) == 20
+    assert tables.read(tmp_path / "many.parquet") == tables.read(tmp_path / "one.parquet")
+    assert len(tables.read(tmp_path / "one.parquet")) == 20
+
+
+@pytest.fixture(scope="module")
+def second_cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """Another, as the first has lost a worker."""
+    yield from _cluster()
+
+
+def test_a_cluster_learns_the_preset_of_one_process(
+    second_cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    command: Callable[..., tuple[int, str, str]],
+    mix: Audio,
+    record: Audio,
+    tmp_path: Path,
+) -> None:
+    """The same features and the same centre, bit for bit; the date aside."""
+    address, _ = second_cluster
+    (tmp_path / "in").mkdir()
+    for number in range(6):
+        source = mix if number % 2 else record
+        length = 3 * source.sample_rate_hz + 1000 * number
+        write_audio(tmp_path / "in" / f"{number}.wav", Audio(source.samples[:, -length:], source.sample_rate_hz))
+    made = []
+    for name, way in (("one", ()), ("many", ("--scheduler", address))):
+        preset = tmp_path / f"{name}.json"
+        assert command("learn", tmp_path / "in", "-n", "kind", "-o", preset, "--no-cache", "-q", *way)[0] == 0
+        made.append(json.loads(preset.read_text()) | {"made_at": ""})
+    assert made[0] == made[1]
+
+
+def test_a_cluster_makes_the_batch_of_one_process(
+    second_cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    mix: Audio,
+    record: Audio,
+    tmp_path: Path,
+) -> None:
+    """The same masters, bit for bit, each made once, with a worker killed in the middle."""
+    from matcher.batches import JOURNAL, Manner, run, tasks_of
+
+    address, processes = second_cluster
+    (tmp_path / "in").mkdir()
+    write_audio(tmp_path / "record.wav", record)
+    for number in range(6):
+        length = 3 * mix.sample_rate_hz + 1000 * number
+        write_audio(tmp_path / "in" / f"{number}.wav", Audio(mix.samples[:, -length:], mix.sample_rate_hz))
+    manner = Manner(aims=Aims(restore="off"), use_cache=False)
+
+    def kill_one(done: float) -> None:
+        if done >= 0.3 and processes[0].poll() is None:
+            processes[0].kill()
+
+    made = {}
+    for name, workers, progress in (
+        ("one", executor(jobs=1), None),
+        ("many", executor(scheduler=address), kill_one),
+    ):
+        folder = tmp_path / name
+        folder.mkdir()
+        tasks = tasks_of(tmp_path / "in", tmp_path / "record.wav", folder)
+        with workers:
+            found = run(tasks, folder, workers, manner, progress=progress)
+        assert [done.cause for done in found] == [None] * 6
+        made[name] = {path.name: path.read_bytes() for path in folder.glob("*.wav")}
+        entries = [json.loads(line) for line in (folder / JOURNAL).read_text().splitlines()]
+        assert sum(entry["state"] == "done" for entry in entries) == 6
+        assert {path.name for path in folder.iterdir()} == {*made[name], JOURNAL}
+    assert processes[0].wait() == -signal.SIGKILL
+    assert made["one"] == made["many"]

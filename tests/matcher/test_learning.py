@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -39,8 +40,11 @@ def test_learning_gives_a_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     first, again = learn(tmp_path), learn(tmp_path)
     assert first == again
     assert (first.tracks, first.pairs) == (4, 6)
-    assert Prior(**{**json.loads(json.dumps(first.to_data())), "figure_slopes": first.figure_slopes,
-                    "figure_most_db": first.figure_most_db}) == first  # fmt: skip
+    assert msgspec.json.decode(json.dumps(first.to_data()), type=Prior) == first
+    for group, size in (("tone", 30), ("width", 30), ("density", 5)):
+        covariance = np.array(getattr(first, group))
+        assert covariance.shape == (size, size)
+        assert np.linalg.eigvalsh(covariance)[0] > 0.0
 
 
 def test_a_piece_does_not_differ_from_itself(tmp_path: Path) -> None:
