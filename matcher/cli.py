@@ -12,6 +12,7 @@ from matcher.commands.batches import batch
 from matcher.commands.listening import analyze
 from matcher.commands.mastering import master, plan, render
 from matcher.commands.restoration import inspect, restore
+from matcher.commands.serving import serve
 from matcher.commands.terminal import DISAGREED, DONE, EPILOG, INTERRUPTED, REFUSED, UNEXPECTED, UNREADABLE, say
 
 
@@ -85,5 +86,5 @@ def cli() -> None:
     """
 
 
-for command in (master, analyze, plan, render, inspect, restore, album, batch):
+for command in (master, analyze, plan, render, inspect, restore, album, batch, serve):
     cli.add_command(command)

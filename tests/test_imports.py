@@ -65,13 +65,13 @@ LAYERS = {
     "matcher.learning": "matcher.matching matcher.executors",
     "matcher.album_*": "matcher.album_* matcher.matching matcher.executors",
     "matcher.albums": "matcher.album_*",
-    "matcher.web": "matcher.web.*",
-    "matcher.web.*": "matcher.web.* matcher",
     "matcher.page": "",
     "matcher.page.*": "matcher.page.* matcher.reporting",
+    "matcher.serve": "",
+    "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.albums",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
-    " matcher.web matcher.web.* matcher.demo matcher.corpus matcher.batches",
+    " matcher.serve.* matcher.demo matcher.corpus matcher.batches",
     "matcher.cli": "matcher.commands.*",
 }
 
