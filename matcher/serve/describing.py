@@ -59,6 +59,7 @@ def track(profile: Profile) -> dict[str, Any]:
         "loudness": {**course(loudness, 0.1, np.max), "first_s": 1.5},
         "tone_db": numbers(profile.balance_db()),
         "width_db": numbers(_width_db(profile)) if profile.channels > 1 else None,
+        "true_peak_dbtp": round(profile.true_peak_dbtp, 2),
         "loudest_s": round(_loudest_s(loudness, profile.duration_s), 1),
     }
 
