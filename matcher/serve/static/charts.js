@@ -19,7 +19,7 @@ export function overFrequency(range_db, [low, high] = [20, 20000]) {
   return {
     scales: {x: {time: false, distr: 3, range: [low, high]}, y: {range: range_db}},
     axes: [
-      axis({splits: () => FREQUENCIES.filter((hz) => hz >= low && hz <= high), values: (_, hz) => hz.map(hertzLabel)}),
+      axis({splits: () => FREQUENCIES.filter((hz) => hz >= low && hz <= high), filter: (_, hz) => hz, values: (_, hz) => hz.map(hertzLabel)}),
       axis({values: (_, all) => all.map((db) => figure(db, 0)), size: 44}),
     ],
   };
@@ -57,7 +57,7 @@ export function chart(title, words, options, series, data) {
   const keys = el("div.keys", {}, series.map(([name, kind]) => key(name, kind)));
   const figureMade = el("figure.card", {}, el("figcaption", {}, el("strong", {}, title), ` ${words}`), place, keys);
   watch(place, (width) => new uPlot({
-    width, height: HEIGHT, legend: {show: false}, cursor: {show: false}, padding: [10, 10, 0, 0],
+    width, height: HEIGHT, legend: {show: false}, cursor: {show: false}, padding: [10, 22, 0, 0],
     ...options, series: [{}, ...series.map(([name, kind]) => line(name, kind))],
   }, data, place));
   return figureMade;

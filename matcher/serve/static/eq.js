@@ -23,9 +23,9 @@ export class EqEditor {
     this.place = el("div.plot.eq");
     this.fields = el("div.fields");
     const keys = [key("Equalizer", "made")];
-    if (this.wanted) keys.push(key("Believed to be mastering", "wanted"));
+    if (this.wanted) keys.push(key("What the plan asks for", "wanted"));
     this.element = el("div", {}, this.place, el("div.keys", {}, keys), this.fields);
-    watch(this.place, (width) => this._made(width), () => this._handles());
+    watch(this.place, (width) => this._made(width));
   }
 
   /** Draw what the step is now. */
@@ -41,10 +41,10 @@ export class EqEditor {
 
   _made(width) {
     this.plot = new uPlot({
-      width, height: 300, legend: {show: false}, cursor: {show: false}, padding: [12, 12, 0, 0],
+      width, height: 300, legend: {show: false}, cursor: {show: false}, padding: [12, 22, 0, 0],
       ...overFrequency(() => this._range()),
       series: [{}, line("believed", "wanted"), line("equalizer", "made"), {...line("side", "made"), dash: [4, 3]}],
-      hooks: {drawAxes: [zeroLine]},
+      hooks: {drawAxes: [zeroLine], draw: [() => this._handles()], ready: [() => this._handles()]},
     }, this._rows(), this.place);
     this.plot.over.addEventListener("dblclick", (event) => {
       if (event.target === this.plot.over) this.add(this.plot.posToVal(event.offsetX, "x"), this.plot.posToVal(event.offsetY, "y"));
@@ -72,7 +72,7 @@ export class EqEditor {
 
   /** A button for each band, kept while it is dragged. */
   _handles() {
-    if (!this.plot) return;
+    if (!this.plot || this.plot.status !== 1) return;
     const over = this.plot.over;
     const here = [...over.querySelectorAll(".handle")];
     this.bands.forEach((band, n) => {

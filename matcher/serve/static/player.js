@@ -28,6 +28,7 @@ export class Player {
       this.lanes.push(this.referenceLane);
     }
     this.element.insertBefore(el("div.lanes", {}, this.lanes.map((lane) => lane.element)), this.places);
+    for (const lane of this.lanes) lane.at(null);
     this._shown();
     this._load();
   }
