@@ -13,6 +13,7 @@ from matcher.commands.listening import analyze
 from matcher.commands.mastering import master, plan, render
 from matcher.commands.presets import learn, presets
 from matcher.commands.restoration import inspect, restore
+from matcher.commands.serving import serve
 from matcher.commands.terminal import DISAGREED, DONE, EPILOG, INTERRUPTED, REFUSED, UNEXPECTED, UNREADABLE, say
 
 
@@ -87,5 +88,5 @@ def cli() -> None:
     """
 
 
-for command in (master, analyze, plan, render, inspect, restore, album, batch, learn, presets):
+for command in (master, analyze, plan, render, inspect, restore, album, batch, learn, presets, serve):
     cli.add_command(command)

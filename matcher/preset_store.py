@@ -45,8 +45,11 @@ def every() -> list[Stored]:
 
 def find(name: str) -> Stored:
     """The preset of a name, or in a file whose name ends in .json. Raises FileError, PresetError."""
-    if name.endswith(ENDING):
-        return Stored(read_preset(name), Path(name))
+    return Stored(read_preset(name), Path(name)) if name.endswith(ENDING) else named(name)
+
+
+def named(name: str) -> Stored:
+    """The preset of a name, never of a path. Raises FileError, PresetError."""
     known = paths()
     if name not in known:
         names = ", ".join(known) or "none"

@@ -69,13 +69,13 @@ LAYERS = {
     "matcher.learning": "matcher.matching matcher.preset_*",
     "matcher.album_*": "matcher.album_* matcher.matching matcher.executors",
     "matcher.albums": "matcher.album_*",
-    "matcher.web": "matcher.web.*",
-    "matcher.web.*": "matcher.web.* matcher",
     "matcher.page": "",
     "matcher.page.*": "matcher.page.* matcher.reporting",
+    "matcher.serve": "",
+    "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.albums",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
-    " matcher.web matcher.web.* matcher.demo matcher.corpus matcher.tables matcher.batches matcher.preset_*",
+    " matcher.serve.* matcher.demo matcher.corpus matcher.tables matcher.batches matcher.preset_*",
     "matcher.cli": "matcher.commands.*",
 }
 

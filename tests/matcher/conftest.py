@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import re
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 
@@ -107,3 +114,96 @@ def invented() -> Callable[..., list[Features]]:
         return found
 
     return make
+
+
+class Served:
+    """A `match serve` process on loopback, and what a browser would send it."""
+
+    def __init__(self, folder: Path, cache: Path, *options: str) -> None:
+        self.folder = folder
+        code = "from matcher.cli import main; main()"
+        words = ["serve", "--port", "0", "--no-browser", "--folder", str(folder), *options]
+        folders = {"MATCH_CACHE_DIR": str(cache), "MATCH_PRESETS_DIR": str(cache / "presets")}
+        environment = os.environ | folders | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *words],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        found = re.search(r"http://\S+", line)
+        if found is None:
+            self.process.kill()
+            raise AssertionError(f"{line}{self.process.communicate()}")
+        self.address = found[0]
+        self.base, _, self.token = self.address.partition("/?token=")
+        self.cookies = {f"match-{self.base.rpartition(':')[2]}": self.token}
+
+    def client(self, **headers: str) -> httpx.Client:
+        """With the cookie of the token."""
+        return httpx.Client(base_url=self.base, cookies=self.cookies, headers=headers, timeout=60.0)
+
+    def upload(self, path: Path) -> str:
+        """The id of a sound that was given to the page."""
+        with self.client() as client:
+            answer = client.post("/api/files", params={"name": path.name}, content=path.read_bytes())
+            assert answer.status_code == 200, answer.text
+            return str(answer.json()["id"])
+
+    def add(self, target: str, reference: str, **more: object) -> str:
+        """The id of a new match."""
+        with self.client() as client:
+            answer = client.post("/api/jobs", json={"targets": [target], "references": [reference], **more})
+            assert answer.status_code == 200, answer.text
+            return str(answer.json()["id"])
+
+    def job(self, identity: str) -> dict[str, Any]:
+        """What the page knows of a job."""
+        with self.client() as client:
+            return dict(client.get(f"/api/jobs/{identity}").json())
+
+    def jobs(self) -> dict[str, str]:
+        """Status of every job by its id."""
+        with self.client() as client:
+            return {job["id"]: job["status"] for job in client.get("/api/state").json()["jobs"]}
+
+    def settled(self, *identities: str) -> list[str]:
+        """What became of jobs, once none is waiting or running."""
+        for _ in range(1200):
+            found = self.jobs()
+            if not any(found[identity] in ("queued", "running") for identity in identities):
+                return [found[identity] for identity in identities]
+            time.sleep(0.1)
+        raise AssertionError(f"still at work: {found}")
+
+    def end(self, how: int = signal.SIGTERM) -> None:
+        """Stop the process."""
+        self.process.send_signal(how)
+        self.process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def serving(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Served]]:
+    """Start a server; without a folder it gets one of its own. All end with the module."""
+    cache = tmp_path_factory.mktemp("serve-cache")
+    started: list[Served] = []
+
+    def start(*options: str, folder: Path | None = None) -> Served:
+        started.append(Served(folder or tmp_path_factory.mktemp("state") / "state", cache, *options))
+        return started[-1]
+
+    yield start
+    for served in started:
+        if served.process.poll() is None:
+            served.end()
+
+
+@pytest.fixture(scope="session")
+def songs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A mix and a record of six seconds as files."""
+    folder = tmp_path_factory.mktemp("songs")
+    mix, record = unfinished(song(1, seconds=6.0)), mastered(song(2, seconds=6.0, style="dance"))
+    return _written(folder / "mix.wav", mix), _written(folder / "record.wav", record)
