@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 import numpy as np
 
+from dsp.effects.gain import Gain
 from dsp.errors import FileError, MatchError, SettingsError
 from matcher.aims import Aims
 from matcher.album_figures import Figures
@@ -23,7 +24,7 @@ from matcher.analysis import analyze, check_fit
 from matcher.io import output_format, shown
 from matcher.matching import CORRECTIONS, corrected, plan_known, rendered_closer
 from matcher.planner.loop import Known
-from matcher.plans import Plan
+from matcher.plans import Plan, Step
 from matcher.profile import Profile
 from matcher.reference import Reference
 from matcher.rendering import Rendered, render
@@ -35,7 +36,7 @@ Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[tuple[Any, Any
 """Runs a function over items and gives (item, result or error) for each, in any order: `Executor.map`."""
 
 Levels = Literal["keep", "even"]
-ALBUM_VERSION = 1
+ALBUM_VERSION = 2
 """Raised whenever the same album would come out otherwise."""
 SHORT_LU = 0.1
 """A track that stays this far below its loudness, where relations are kept, takes the album down with it."""
@@ -258,7 +259,7 @@ class _Work:
             if self.levels == "even" or not found:
                 break
             short = max(_goal(job) - plan.reached_lufs for job, plan in found)
-            if short <= SHORT_LU or not any(Plan.from_json(p.plan).goal_lufs is None for _, p in found):
+            if short <= SHORT_LU:
                 break
             lowered += short
             jobs = [replace(job, aims=_heading(job.aims, _goal(job) - short)) for job, _ in found]
@@ -318,7 +319,17 @@ def _profile(source: Path, *, use_cache: bool) -> Profile:
 
 def _plan(job: Job, *, use_cache: bool) -> Planned:
     fitted, _ = plan_known(job.source, Reference.of(job.lead), job.known, job.aims, use_cache=use_cache)
-    return Planned(plan=fitted.plan.to_json(), reached_lufs=fitted.reached_lufs)
+    return Planned(plan=_with_gain(fitted.plan).to_json(), reached_lufs=fitted.reached_lufs)
+
+
+def _with_gain(plan: Plan) -> Plan:
+    """With a level step, by which the full render can be given back what holding the peaks costs: the lead has none."""
+    limiter = plan.step("limiter")
+    if limiter is None or plan.step("gain") is not None or plan.goal_lufs is None:
+        return plan
+    gain = Step(settings=Gain(), because="What holding the peaks costs in loudness is given back.")
+    place = plan.steps.index(limiter)
+    return msgspec.structs.replace(plan, steps=(*plan.steps[:place], gain, *plan.steps[place:]))
 
 
 def _rendered(item: tuple[Job, Planned], *, staging: Path, bit_depth: int | None) -> tuple[str, Figures]:

@@ -33,9 +33,11 @@ LARGEST_DB, LARGEST_ASKED_DB = 9.0, 24.0
 """The most that is raised of the side by itself, and where more is asked for than is believed."""
 FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
 FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
-FOCUS_SHARE = 0.3
+FOCUS_SHARE = 0.05
 """How many masters have their low end gathered in the centre, before anything was measured."""
 FOCUS_WORTH_DB = 3.0
+OWN_LOW_END_DB = 4.0
+"""How far the low end of one track of a kind may be wider or narrower by itself, beside what all of them vary by."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,9 @@ def estimate_among(
 ) -> WidthEstimate:
     """The same, with the covariance of the music's own difference known."""
     seen = _seen(difference_db, heard)
-    found = believed_among(THIRD_OCTAVES_HZ, seen, heard, mastering_prior(), spread, shapes=_gatherings())
+    low = 1.0 / (1.0 + (THIRD_OCTAVES_HZ / 140.0) ** 4)
+    music = spread + OWN_LOW_END_DB**2 * np.outer(low, low)
+    found = believed_among(THIRD_OCTAVES_HZ, seen, heard, mastering_prior(), music, shapes=_gatherings())
     return _asked(found, seen, belief)
 
 
