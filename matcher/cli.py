@@ -9,6 +9,7 @@ import click
 
 from matcher.commands.albums import album
 from matcher.commands.batches import batch
+from matcher.commands.exporting import export
 from matcher.commands.listening import analyze
 from matcher.commands.mastering import master, plan, render
 from matcher.commands.presets import learn, presets
@@ -88,5 +89,5 @@ def cli() -> None:
     """
 
 
-for command in (master, analyze, plan, render, inspect, restore, album, batch, learn, presets, serve):
+for command in (master, analyze, plan, render, inspect, restore, album, batch, learn, presets, export, serve):
     cli.add_command(command)

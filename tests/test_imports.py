@@ -71,11 +71,13 @@ LAYERS = {
     "matcher.albums": "matcher.album_*",
     "matcher.page": "",
     "matcher.page.*": "matcher.page.* matcher.reporting",
+    "matcher.exporting": "",
+    "matcher.exporting.*": "matcher.exporting.* matcher.plans",
     "matcher.serve": "",
     "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.albums",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
-    " matcher.serve.* matcher.demo matcher.corpus matcher.tables matcher.batches matcher.preset_*",
+    " matcher.serve.* matcher.exporting.* matcher.demo matcher.corpus matcher.tables matcher.batches matcher.preset_*",
     "matcher.cli": "matcher.commands.*",
 }
 
