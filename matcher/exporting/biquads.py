@@ -18,8 +18,8 @@ from dsp.effects.eq import Band, Eq
 Array = NDArray[np.float64]
 Shape = Literal["peak", "low_shelf", "high_shelf"]
 
-CLOSE_DB = 0.08
-"""What a fit may differ by; a little below what is promised, as settings are written with few digits."""
+CLOSE_DB, PROMISED_DB = 0.05, 0.1
+"""What a fit aims at, as settings are written with few digits, and what is promised."""
 MOST_BIQUADS = 40
 LOWEST_HZ, HIGHEST_HZ = 20.0, 16_000.0
 PLACES = 384
@@ -142,8 +142,8 @@ def _nearer(biquads: Sequence[Biquad], wanted: Array, hz: Array, sample_rate_hz:
     from scipy.optimize import least_squares
 
     shapes = [b.shape for b in biquads]
-    low = np.tile([np.log2(8.0), -6.0, np.log2(0.1)], len(biquads))
-    high = np.tile([np.log2(_TOP * sample_rate_hz), 6.0, np.log2(20.0)], len(biquads))
+    low = np.tile([np.log2(16.0), -4.0, np.log2(0.1)], len(biquads))
+    high = np.tile([np.log2(_TOP * sample_rate_hz), 4.0, np.log2(20.0)], len(biquads))
 
     def each_db(values: Array) -> Array:
         return _each_db(shapes, np.clip(values, low, high).reshape(-1, 3), hz, sample_rate_hz)

@@ -185,7 +185,7 @@ TEXTS: Mapping[str, tuple[str, Callable[[Plan, int], Texts]]] = {
 
 
 def _about(plan: Plan, sample_rate_hz: int, fit: Fit) -> str:
-    near = f"within {fit.error_db:.2f} dB from 20 Hz to 16 kHz"
+    near = f"within {max(fit.error_db, 0.01):.2f} dB from 20 Hz to 16 kHz"
     return f"tone of {_plain(plan.target.name)} by match {VERSION}, for {sample_rate_hz} Hz, {near}"
 
 
