@@ -2,10 +2,10 @@
 
     python benchmarks/cluster.py [--tracks 2000] [--seconds 5] [--workers 3] [--folder FOLDER] [--json FILE]
 
-Starts a scheduler and workers on loopback, makes short synthetic tracks (or takes those of FOLDER), and collects their
-figures into a table once in one process and once through the cluster. Efficiency is the cluster's throughput over that
-of one process times the cores that can work at once. Memory is the resident set of client and scheduler, in the middle
-and at the end of the run: flat where both are alike.
+Starts a scheduler and workers on loopback, makes short synthetic tracks (or takes those of FOLDER), collects their
+figures into a table once in one process and once through the cluster, and learns a preset from either. Efficiency is
+the cluster's throughput over that of one process times the cores that can work at once. Memory is the resident set of
+client and scheduler, in the middle and at the end of the run: flat where both are alike.
 """
 
 from __future__ import annotations
@@ -28,9 +28,10 @@ from rich.table import Table
 
 from dsp.audio import Audio
 from matcher import tables as table_files
-from matcher.batches import SOUNDS
 from matcher.executors import executor
-from matcher.io import write_audio
+from matcher.features import Features
+from matcher.io import SOUNDS, write_audio
+from matcher.preset_sums import learn_many
 
 RATE_HZ = 44_100
 
@@ -128,6 +129,13 @@ def main(count: int, seconds: float, workers: int, folder: Path | None, data: Pa
         one, many = rows
         cores = min(workers, os.cpu_count() or 1)
         efficiency = one["seconds"] / many["seconds"] / cores
+        started = time.perf_counter()
+        learned = [
+            learn_many(lambda path=path: (Features.of(row) for row in table_files.rows_of(path)), "corpus")
+            for path in tables.values()
+        ]
+        learning_s = (time.perf_counter() - started) / len(learned)
+        presets_same = learned[0].content_hash == learned[1].content_hash
         same = table_files.read(tables[str(one["way"])]) == table_files.read(tables[str(many["way"])])
     table = Table("way", "s", "tracks/s", "client MiB at 1/4..4/4", "scheduler MiB")
     for row in rows:
@@ -135,8 +143,17 @@ def main(count: int, seconds: float, workers: int, folder: Path | None, data: Pa
         table.add_row(row["way"], f"{row['seconds']:.1f}", f"{row['tracks_a_second']:.1f}", *memories)
     Console().print(table)
     click.echo(f"{len(files)} tracks, {cores} cores at work: efficiency {efficiency:.2f}; rows equal: {same}")
+    click.echo(f"preset of them in {learning_s:.1f} s, equal: {presets_same}")
     if data:
-        figures = {"tracks": len(files), "cores": cores, "efficiency": efficiency, "equal": same, "runs": rows}
+        figures = {
+            "tracks": len(files),
+            "cores": cores,
+            "efficiency": efficiency,
+            "equal": same,
+            "learning_s": learning_s,
+            "presets_equal": presets_same,
+            "runs": rows,
+        }
         data.write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
 
 

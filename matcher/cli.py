@@ -27,12 +27,13 @@ class MainFirst(click.Group):
         return super().parse_args(ctx, args)
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        formatter.write_usage("match", "TARGET REFERENCE [OPTIONS]")
+        formatter.write_usage("match", "TARGET [REFERENCE] [OPTIONS]")
         formatter.write_usage("match", "COMMAND ...", prefix="       ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         main = self.commands["master"]
-        records = [r for p in main.get_params(ctx) if (r := p.get_help_record(ctx)) is not None]
+        options = (p for p in main.get_params(ctx) if isinstance(p, click.Option))
+        records = [record for p in options if (record := p.get_help_record(ctx)) is not None]
         with formatter.section("Options"):
             formatter.write_dl([*records, ("--version", "Show the version and exit.")])
         self.format_commands(ctx, formatter)
