@@ -4,7 +4,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all lint bench quality clean
+.PHONY: help demo test test-all lint bench docs quality clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -14,18 +14,24 @@ demo: $(INSTALLED) ## make two songs and match one to the other: demo/demo-mix-m
 	$(BIN)/match demo/demo-mix.wav demo/demo-reference.wav -o demo/demo-mix-mastered.wav --force
 	@echo "The master: demo/demo-mix-mastered.wav, beside demo/demo-mix.wav and demo/demo-reference.wav"
 
-test: $(INSTALLED) ## the tests, without those that take minutes
-	$(BIN)/python -m pytest -m "not slow"
+test: $(INSTALLED) ## the tests, without those that take minutes, on all cores
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-all: $(INSTALLED) ## all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m mypy
 
-bench: $(INSTALLED) ## what each stage costs, on songs made for it
+bench: demo ## what each stage costs, and the whole beside a program of stock library calls
 	$(BIN)/python benchmarks/stages.py
+	$(BIN)/python benchmarks/speed.py demo/demo-mix.wav demo/demo-reference.wav
+
+docs: $(INSTALLED) ## what is generated in docs/, pictures included (needs chromium)
+	$(BIN)/python docs/make_cli.py
+	$(BIN)/python docs/make_schema.py
+	$(BIN)/python docs/make_screenshots.py
 
 quality: $(INSTALLED) ## how good the matches are on the albums in MUSIC=folder
 	$(BIN)/python benchmarks/quality.py "$(MUSIC)" --json quality.json --plot quality.svg

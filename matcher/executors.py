@@ -7,14 +7,12 @@ and its items are pickled: the function stands at the top of a module, and what 
 
 from __future__ import annotations
 
-import functools
 import os
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
@@ -22,6 +20,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 from dsp.errors import MatchError, SettingsError
+from matcher.memory import keep_freed
 from matcher.version import VERSION
 
 Work = Callable[[Any], Any]
@@ -30,8 +29,6 @@ DIED = "its worker process died twice on it"
 """The cause recorded for a track that takes its worker down: memory, or a fault in compiled code."""
 AHEAD = 2
 """Batches under way for each worker of a cluster: one running, one waiting beside it."""
-KEPT_BYTES = 128 * 1024 * 1024
-"""Freed memory that a worker keeps for its next arrays."""
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 """One thread a worker: as many tracks at once as there are cores, and sums in one order whatever the machine has."""
 
@@ -249,7 +246,7 @@ def _done(work: Work, items: Sequence[Any]) -> list[tuple[Any, str | None]]:
     """In the worker: value or cause for each item."""
     from threadpoolctl import threadpool_limits
 
-    _keep_memory()
+    keep_freed()
     found: list[tuple[Any, str | None]] = []
     with threadpool_limits(1):
         for item in items:
@@ -258,19 +255,6 @@ def _done(work: Work, items: Sequence[Any]) -> list[tuple[Any, str | None]]:
             except Exception as error:
                 found.append((None, _cause(error)))
     return found
-
-
-@functools.cache
-def _keep_memory() -> None:
-    """Let glibc keep what was freed: Dask starts workers so that every array's memory goes back to the system and is
-    asked for again, which doubles the processor time."""
-    import ctypes
-
-    trim_threshold, mmap_threshold = -1, -3
-    with suppress(AttributeError, OSError, TypeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        for parameter in (mmap_threshold, trim_threshold):
-            mallopt(parameter, KEPT_BYTES)
 
 
 def _cause(error: Exception) -> str:

@@ -62,7 +62,8 @@ LAYERS = {
     "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters"
     " matcher.damage matcher.preset_*",
     "matcher.restoring": "matcher.damage matcher.rendering matcher.planner",
-    "matcher.executors": "matcher.version",
+    "matcher.memory": "",
+    "matcher.executors": "matcher.version matcher.memory",
     "matcher.corpus": "matcher.analysis matcher.executors",
     "matcher.tables": "matcher.corpus",
     "matcher.batches": "matcher.matching matcher.executors",
@@ -74,10 +75,11 @@ LAYERS = {
     "matcher.exporting": "",
     "matcher.exporting.*": "matcher.exporting.* matcher.plans",
     "matcher.serve": "",
-    "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.albums",
+    "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.memory matcher.albums",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
-    " matcher.serve.* matcher.exporting.* matcher.demo matcher.corpus matcher.tables matcher.batches matcher.preset_*",
+    " matcher.serve.* matcher.exporting.* matcher.memory matcher.demo matcher.corpus matcher.tables matcher.batches"
+    " matcher.preset_*",
     "matcher.cli": "matcher.commands.*",
 }
 

@@ -46,6 +46,9 @@ def loading() -> Iterator[None]:
     """Ctrl-C waits until the modules are loaded: a compiled one that is interrupted meanwhile aborts the process."""
     import signal
 
+    from matcher.memory import keep_freed
+
+    keep_freed()
     came: list[int] = []
     before = signal.getsignal(signal.SIGINT)
     if before is not signal.default_int_handler:  # whoever has set another handler knows what is to happen

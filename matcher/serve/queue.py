@@ -178,6 +178,8 @@ def _in_process(folder: str, identity: str, sending: Connection, parent: int) ->
     import signal
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the server ends this one
+    from matcher.memory import keep_freed
     from matcher.serve.work import work
 
+    keep_freed()
     work(folder, identity, sending.send, parent)
