@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 import sys
+import threading
 from io import TextIOWrapper
+from types import FrameType
 
 import click
 
@@ -47,6 +52,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):  # a terminal that knows no "±" shows "?", and the work goes on
             stream.reconfigure(errors="replace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _stop)  # whoever asks for an end gets one as tidy as after Ctrl-C
     try:
         code = cli.main(prog_name="match", standalone_mode=False)
         sys.exit(code if isinstance(code, int) else DONE)
@@ -63,8 +70,18 @@ def main() -> None:
         # The reader of our output has gone; there is nobody left to tell.
         sys.stderr.close()
         sys.exit(UNEXPECTED)
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            sys.exit(_refusal(error))
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left would fail again at the end
+        say(f"standard output: cannot be written ({os.strerror(errno.ENOSPC).lower()})")
+        sys.exit(UNREADABLE)
     except Exception as error:
         sys.exit(_refusal(error))
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _refusal(error: Exception) -> int:

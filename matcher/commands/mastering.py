@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from matcher.commands.options import AIMS, PATH, REFERENCES, WRITING, aims_of, depth, files, reference_of, with_options
+from matcher.commands.pipes import Ends, ends
 from matcher.commands.terminal import (
     EPILOG,
     MainJob,
@@ -27,7 +28,8 @@ from matcher.commands.terminal import (
 
 @click.command(cls=MainJob, epilog=EPILOG)
 @with_options(REFERENCES)
-@click.option("--output", "-o", type=PATH, default=None, help="Where the master goes: .wav, .flac or .aiff.")
+@click.option("--output", "-o", type=PATH, default=None,
+              help="Where the master goes: .wav, .flac or .aiff; - for standard output, as WAV.")
 @click.option("--plan", "plan_path", type=PATH, default=None, help="Also write the plan, as JSON that can be edited.")
 @click.option("--report", "report_path", type=PATH, default=None,
               help="Also write the report as one HTML page, with curves and clips to play.")
@@ -41,12 +43,23 @@ def master(
     residual: Path | None,
     **options: Any,
 ) -> None:
-    """Master TARGET to belong beside REFERENCE, or beside the nearest preset (the default command)."""
+    """Master TARGET to belong beside REFERENCE, or beside the nearest preset (the default command).
+
+    A TARGET of - is standard input.
+    """
+    with ends(target, output) as pipe:
+        _mastered(pipe, plan_path, report_path, residual, options)
+
+
+def _mastered(
+    pipe: Ends, plan_path: Path | None, report_path: Path | None, residual: Path | None, options: dict[str, Any]
+) -> None:
     with loading():
         reference = reference_of(options)
         from matcher import match
         from matcher.io import default_output, shown
 
+    target, output = pipe.target, pipe.output
     aims = aims_of(options)
     texts = [path for path in (plan_path, report_path) if path is not None]
     for path in texts:
@@ -77,10 +90,12 @@ def master(
         if options["verify"]:
             verified(target, report.rendered, report.plan)
         if options["as_json"]:
-            click.echo(report.to_json(), nl=False)
+            click.echo(report.to_json(), nl=False, err=pipe.writes)
         elif not options["quiet"]:
-            report.print_to(console())
-            click.echo(f"{shown(output or default_output(target))} ({kind(report.rendered)}, {report.seconds:.1f} s)")
+            place = "standard output" if pipe.writes else shown(output or default_output(target))
+            report.print_to(console(stderr=pipe.writes))
+            click.echo(f"{place} ({kind(report.rendered)}, {report.seconds:.1f} s)", err=pipe.writes)
+    pipe.send()
 
 
 @click.command()

@@ -477,8 +477,9 @@ class TestInterruption:
             assert ended.stderr.strip() == "match: interrupted, nothing was written"
             assert after == before
 
-    def test_from_outside(self, record: Audio, record_file: Path, tmp_path: Path) -> None:
-        """A real Ctrl-C while the samples are being written, and no hidden file stays."""
+    @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+    def test_from_outside(self, record: Audio, record_file: Path, tmp_path: Path, how: signal.Signals) -> None:
+        """A real Ctrl-C, or a polite end, while the samples are being written, and no hidden file stays."""
         target = tmp_path / "long.wav"
         soundfile.write(target, np.tile(record.samples.T * 0.3, (25, 1)), RATE, subtype="PCM_24")
         before = sorted(p.name for p in tmp_path.iterdir())
@@ -493,11 +494,55 @@ class TestInterruption:
 
         while process.poll() is None and not writing():
             time.sleep(0.01)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(how)
         _, err = process.communicate(timeout=60)
         assert process.returncode == 130
         assert err.strip() == "match: interrupted, nothing was written"
         assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+class TestPipes:
+    """Standard input and output."""
+
+    def test_give_what_files_give(self, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """The same bytes, with everything else on standard error."""
+        made = tmp_path / "made.wav"
+        plain = subprocess.run([*COMMAND, mix_file, record_file, "-o", made, "-q"], check=False)
+        assert plain.returncode == 0
+        with open(mix_file, "rb") as sound:
+            words = [*COMMAND, "-", record_file, "-o", "-"]
+            piped = subprocess.run(words, stdin=sound, capture_output=True, check=False)
+        assert piped.returncode == 0
+        assert piped.stdout == made.read_bytes()
+        assert b"standard output (WAV 24 bit" in piped.stderr
+
+    def test_need_an_output(self, record_file: Path) -> None:
+        """A sound without a name gives none to its master."""
+        done = subprocess.run([*COMMAND, "-", record_file], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        assert done.returncode == 2
+        assert b"name an output with -o" in done.stderr
+
+    def test_without_sound(self, record_file: Path) -> None:
+        """One line, nothing on standard output."""
+        words = [*COMMAND, "-", record_file, "-o", "-"]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        assert done.returncode == 3
+        assert done.stdout == b""
+        assert b"is empty" in done.stderr
+        assert done.stderr.count(b"\n") == 1
+
+
+class TestFullOutput:
+    """Standard output that takes nothing more."""
+
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+    @pytest.mark.parametrize("words", [["presets"], ["presets", "--json"], ["--help"]])
+    def test_is_one_line(self, words: list[str]) -> None:
+        """Said, with the exit code of a file that cannot be written."""
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([*COMMAND, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert done.returncode == 3
+        assert done.stderr == "match: standard output: cannot be written (no space left on device)\n"
 
 
 class TestHelp:
