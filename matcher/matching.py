@@ -298,5 +298,6 @@ def _warnings(target: Source, before: Profile, asked: Blend | Choice | Reference
             found += suitability(before, record, goal.serves(record))
     for source in asked.idle if isinstance(asked, Blend) else ():
         with opened(source) as audio:
-            found.append(f"{Path(audio.name).name}: serves nothing, as tone, dynamics and loudness have tracks of their own")
+            name = Path(audio.name).name
+            found.append(f"{name}: serves nothing, as tone, dynamics and loudness have tracks of their own")
     return tuple(dict.fromkeys(found))
