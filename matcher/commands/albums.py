@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from matcher.commands.options import AIMS, PATH, aims_of, depth, with_options
-from matcher.commands.terminal import DONE, UNREADABLE, check_text, console, going_on, loading, say, write_text
+from matcher.commands.options import AIMS, PATH, WORKERS, aims_of, depth, with_options
+from matcher.commands.terminal import (
+    DONE,
+    UNREADABLE,
+    check_text,
+    console,
+    going_on,
+    loading,
+    progress,
+    say,
+    write_text,
+)
+
+if TYPE_CHECKING:
+    from matcher.albums import Mapped
+    from matcher.executors import Executor
 
 MOVE = click.FloatRange(0.0, 24.0)
 
@@ -33,8 +50,16 @@ MOVE = click.FloatRange(0.0, 24.0)
 @click.option("--force", is_flag=True, help="Begin anew and replace what is there.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-@with_options(AIMS)
-def album(lead: Path, tracks: tuple[Path, ...], output: Path, report_path: Path | None, **options: Any) -> int:
+@with_options(WORKERS, AIMS)
+def album(
+    lead: Path,
+    tracks: tuple[Path, ...],
+    output: Path,
+    report_path: Path | None,
+    jobs: int,
+    scheduler: str | None,
+    **options: Any,
+) -> int:
     """Make the tracks of an album consistent with its lead single.
 
     Each TRACK is a file, a folder, an M3U playlist or a CUE sheet. A run that was stopped goes on where it was.
@@ -42,6 +67,7 @@ def album(lead: Path, tracks: tuple[Path, ...], output: Path, report_path: Path 
     with loading():
         from matcher import album as make
         from matcher.album_targets import Limits
+        from matcher.executors import executor
 
     force, as_json, quiet = options["force"], options.pop("as_json"), options.pop("quiet")
     if report_path is not None:
@@ -51,9 +77,20 @@ def album(lead: Path, tracks: tuple[Path, ...], output: Path, report_path: Path 
     )
     aims, bit_depth, use_cache = aims_of(options), depth(options), not options.pop("no_cache")
     del options["bit_depth"]
-    with going_on(output):
+    lead, output, tracks = lead.absolute(), output.absolute(), tuple(track.absolute() for track in tracks)
+    with going_on(output), progress(not quiet and not as_json) as stages, contextlib.ExitStack() as stack:
+        several = jobs > 1 or scheduler is not None
+        workers = stack.enter_context(executor(jobs=jobs, scheduler=scheduler)) if several else None
         report = make(
-            lead, tracks, output, limits=limits, aims=aims, bit_depth=bit_depth, use_cache=use_cache, **options
+            lead,
+            tracks,
+            output,
+            limits=limits,
+            aims=aims,
+            bit_depth=bit_depth,
+            use_cache=use_cache,
+            map=_mapped(workers, stages),
+            **options,
         )
     if report_path is not None:
         write_text(report_path, report.to_json())
@@ -64,3 +101,25 @@ def album(lead: Path, tracks: tuple[Path, ...], output: Path, report_path: Path 
     for name, why in report.failed.items():
         say(f"not made: {why if name in why else f'{name}: {why}'}")
     return UNREADABLE if report.failed else DONE
+
+
+def _mapped(workers: Executor | None, stages: Callable[[str, float], None] | None) -> Mapped:
+    """The album's loop over its tracks: here, or by workers; it goes over them to measure, to plan and to render."""
+    from dsp.errors import MatchError
+    from matcher.albums import one_by_one
+
+    rounds = itertools.count(1)
+
+    def mapped(function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+        todo, name = list(items), f"round {next(rounds)}"
+        if workers is None:
+            results = one_by_one(function, todo)
+        else:
+            outcomes = workers.run(function, todo)
+            results = ((o.item, o.value if o.cause is None else MatchError(o.cause)) for o in outcomes)
+        for done, result in enumerate(results, start=1):
+            if stages is not None:
+                stages(name, done / len(todo))
+            yield result
+
+    return mapped

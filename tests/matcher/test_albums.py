@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -371,6 +372,14 @@ class TestGoingOn:
         """Writing into the tracks' own folder is refused, forced or not."""
         with pytest.raises(FileError, match="is an input itself"):
             album(folder / "1.wav", [folder], folder, force=True)
+
+    def test_processes_change_nothing(
+        self, command: Callable[..., tuple[int, str, str]], folder: Path, even: AlbumReport, tmp_path: Path
+    ) -> None:
+        """Two tracks at a time, the same masters bit for bit."""
+        code, out, err = command("album", folder / "1.wav", folder, "-o", tmp_path, "--levels", "even", "-j", 2, "-q")
+        assert (code, out, err) == (0, "", "")
+        assert contents(tmp_path) == contents(even.tracks[0].output.parent)
 
     @pytest.mark.slow
     def test_killed_ten_times(self, folder: Path, even: AlbumReport, tmp_path: Path) -> None:
