@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/installed
+# As many test processes as cores: matrix products in each must not want all of them.
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench docs quality clean
@@ -15,10 +17,10 @@ demo: $(INSTALLED) ## make two songs and match one to the other: demo/demo-mix-m
 	@echo "The master: demo/demo-mix-mastered.wav, beside demo/demo-mix.wav and demo/demo-reference.wav"
 
 test: $(INSTALLED) ## the tests, without those that take minutes, on all cores
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
 
 test-all: $(INSTALLED) ## all tests
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/python -m ruff check .

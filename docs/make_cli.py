@@ -14,21 +14,28 @@ from matcher.cli import cli
 WIDTH = 100
 
 
-def helps(command: click.Command, name: str) -> str:
-    """A command's own help, as wide as the page."""
-    context = command.context_class(command, info_name=name, max_content_width=WIDTH, terminal_width=WIDTH)
-    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+def helps(command: click.Command, name: str, parent: click.Context | None = None) -> tuple[str, click.Context]:
+    """A command's own help, as wide as the page, and its context, which those below it inherit from."""
+    context = command.context_class(
+        command, info_name=name, parent=parent, max_content_width=WIDTH, terminal_width=WIDTH, **command.context_settings
+    )
+    return "\n".join(line.rstrip() for line in command.get_help(context).splitlines()), context
 
 
 def page() -> str:
     """The whole reference."""
     parts = ["# Command line", "", "Made by `python docs/make_cli.py` from the program itself.", ""]
-    parts += ["## match", "", "```text", helps(cli, "match"), "```", ""]
-    for name in cli.list_commands(click.Context(cli)):
-        command = cli.commands[name]
-        parts += [f"## match {name}", "", "```text", helps(command, f"match {name}"), "```", ""]
-        for own, below in getattr(command, "commands", {}).items():
-            parts += [f"### match {name} {own}", "", "```text", helps(below, f"match {name} {own}"), "```", ""]
+
+    def add(level: str, title: str, command: click.Command, parent: click.Context | None = None) -> click.Context:
+        text, context = helps(command, title.rpartition(" ")[2], parent)
+        parts.extend([f"{level} {title}", "", "```text", text, "```", ""])
+        return context
+
+    top = add("##", "match", cli)
+    for name in cli.list_commands(top):
+        own = add("##", f"match {name}", cli.commands[name], top)
+        for below, command in getattr(cli.commands[name], "commands", {}).items():
+            add("###", f"match {name} {below}", command, own)
     return "\n".join(parts)
 
 
