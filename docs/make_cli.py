@@ -16,9 +16,8 @@ WIDTH = 100
 
 def helps(command: click.Command, name: str, parent: click.Context | None = None) -> tuple[str, click.Context]:
     """A command's own help, as wide as the page, and its context, which those below it inherit from."""
-    context = command.context_class(
-        command, info_name=name, parent=parent, max_content_width=WIDTH, terminal_width=WIDTH, **command.context_settings
-    )
+    widths = {"max_content_width": WIDTH, "terminal_width": WIDTH}
+    context = command.context_class(command, info_name=name, parent=parent, **widths, **command.context_settings)
     return "\n".join(line.rstrip() for line in command.get_help(context).splitlines()), context
 
 
