@@ -11,6 +11,7 @@ from io import TextIOWrapper
 from types import FrameType
 
 import click
+from click.shell_completion import CompletionItem
 
 from matcher.commands.albums import album
 from matcher.commands.batches import batch
@@ -42,6 +43,10 @@ class MainFirst(click.Group):
         with formatter.section("Options"):
             formatter.write_dl([*records, ("--version", "Show the version and exit.")])
         self.format_commands(ctx, formatter)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = super().shell_complete(ctx, incomplete)
+        return found if incomplete.startswith("-") else [*found, CompletionItem(incomplete, type="file")]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [name for name in self.commands if name != "master"]

@@ -8,17 +8,22 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from dsp.audio import Audio
 from matcher.distance import Gap
 from matcher.plans import Plan
-from matcher.profile import Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 from matcher.remaining import Remaining, after_render, as_planned
 from matcher.rendering import Rendered
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+HEIGHTS, HEIGHT_DB = "▁▂▃▄▅▆▇", 2.0
+"""Of a tone curve in one line: the middle one is the reference, each step is so many dB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,10 +119,13 @@ class Report:
             digits = 2 if after.unit in ("", "dB/oct") else 1
             values = [f"{v:.{digits}f}" for v in (before.value, after.value, after.reference)]
             sign = "ok" if after.within else f"{after.value - after.reference:+.{digits}f}"
-            table.add_row(after.name, *values, f"{after.unit:<7}{sign}")
+            style = "green" if after.within else "yellow"
+            table.add_row(after.name, *values, f"{after.unit:<7}[{style}]{sign}[/]")
         near = (self.gap_before.tone_db, self.gap_after.tone_db)
         table.add_row("tone distance", f"{near[0]:.1f}", f"{near[1]:.1f}", "0.0", "dB RMS")
         console.print(table)
+        if _shows(HEIGHTS, console.encoding):
+            _print_tones(self.before, self.after, self.reference, console)
         _print_steps(self.plan, console)
         for part in self.remaining:
             console.print(part.sentence(), markup=False)
@@ -131,6 +139,38 @@ def print_plan(plan: Plan, console: Console) -> None:
     _print_steps(plan, console)
     for part in as_planned(plan):
         console.print(part.sentence(), markup=False)
+
+
+def _print_tones(before: Profile, after: Profile, reference: Reference, console: Console) -> None:
+    heard = (THIRD_OCTAVES_HZ > 39.0) & (THIRD_OCTAVES_HZ < 16_500.0)
+    there = reference.balance_db()[heard]
+    for name, track in (("before", before), ("after", after)):
+        console.print(f"{name:<7}{curve_line(track.balance_db()[heard] - there)}", markup=False)
+    most = HEIGHT_DB * (len(HEIGHTS) // 2)
+    middle = HEIGHTS[len(HEIGHTS) // 2]
+    console.print(
+        f"       tone, 40 Hz to 16 kHz: {middle} as the reference, {HEIGHTS[0]} -{most:g} dB, {HEIGHTS[-1]} +{most:g} dB",
+        style="dim",
+        markup=False,
+    )
+
+
+def curve_line(difference_db: NDArray[np.float64]) -> str:
+    """Differences as one line of blocks, a block each.
+
+    difference_db: dB, shape (bands,); what is beyond the highest or the lowest block is shown as that.
+    """
+    middle = len(HEIGHTS) // 2
+    steps = np.clip(np.rint(difference_db / HEIGHT_DB), -middle, middle).astype(int) + middle
+    return "".join(HEIGHTS[step] for step in steps)
+
+
+def _shows(text: str, encoding: str) -> bool:
+    try:
+        text.encode(encoding)
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _print_steps(plan: Plan, console: Console) -> None:

@@ -12,7 +12,7 @@ import msgspec
 
 from dsp.effects.eq import Eq
 from dsp.errors import PlanError
-from matcher.exporting.biquads import Biquad, Fit, coefficients, fitted
+from matcher.exporting.biquads import PROMISED_DB, Biquad, Fit, coefficients, fitted, places_hz
 from matcher.plans import Plan
 from matcher.version import VERSION
 
@@ -43,9 +43,21 @@ def fits(plan: Plan, sample_rate_hz: int, *, shelves: bool = True) -> dict[Chann
     return {channel: fitted(eq, channel, sample_rate_hz, shelves=shelves) for channel in channels}
 
 
+def near(plan: Plan, sample_rate_hz: int, *, shelves: bool = True) -> dict[Channel, Fit]:
+    """The same for files that hold nothing else; PlanError where they would not sound as the chain does."""
+    found = fits(plan, sample_rate_hz, shelves=shelves)
+    worst = max(found.values(), key=lambda fit: fit.error_db)
+    if worst.error_db > PROMISED_DB:
+        raise PlanError(
+            f"{len(worst.biquads)} bands come within {worst.error_db:.2f} dB of the plan's tone, {PROMISED_DB:g} dB is "
+            "allowed; --to ir writes the very filter"
+        )
+    return found
+
+
 def as_rew(plan: Plan, sample_rate_hz: int) -> Texts:
     """Filter settings that Room EQ Wizard imports for its generic equaliser: bells, one file a channel."""
-    found = fits(plan, sample_rate_hz, shelves=False)
+    found = near(plan, sample_rate_hz, shelves=False)
     texts: Texts = {}
     for channel, fit in found.items():
         lines = ["Filter Settings file", "", "Room EQ V5.20", "", f"Notes: {_about(plan, sample_rate_hz, fit)}", "",
@@ -60,7 +72,7 @@ def as_rew(plan: Plan, sample_rate_hz: int) -> Texts:
 
 def as_eq_apo(plan: Plan, sample_rate_hz: int) -> Texts:
     """A configuration of Equalizer APO; mid and side by channels of its own."""
-    found = fits(plan, sample_rate_hz)
+    found = near(plan, sample_rate_hz)
     lines = [f"# {_about(plan, sample_rate_hz, fit)}" for fit in found.values()]
     if len(found) == 1:
         lines += [_apo_line(number, b) for number, b in enumerate(found["mid"].biquads, start=1)]
@@ -79,7 +91,7 @@ def _apo_line(number: int, b: Biquad) -> str:
 
 def as_reaper(plan: Plan, sample_rate_hz: int) -> Texts:
     """A JSFX for Reaper: the biquads' coefficients, on the channels or on mid and side, at this rate alone."""
-    found = fits(plan, sample_rate_hz)
+    found = near(plan, sample_rate_hz)
     both = found if len(found) > 1 else {"mid": found["mid"], "side": found["mid"]}
     lines = [f"desc: match: tone of {_plain(plan.target.name)} at {sample_rate_hz} Hz", "in_pin:left", "in_pin:right",
              "out_pin:left", "out_pin:right", "", "@init", f"rate = {sample_rate_hz};"]  # fmt: skip
@@ -185,8 +197,8 @@ TEXTS: Mapping[str, tuple[str, Callable[[Plan, int], Texts]]] = {
 
 
 def _about(plan: Plan, sample_rate_hz: int, fit: Fit) -> str:
-    near = f"within {max(fit.error_db, 0.01):.2f} dB from 20 Hz to 16 kHz"
-    return f"tone of {_plain(plan.target.name)} by match {VERSION}, for {sample_rate_hz} Hz, {near}"
+    how = f"within {max(fit.error_db, 0.01):.2f} dB from 20 Hz to {places_hz(sample_rate_hz)[-1] / 1000.0:.3g} kHz"
+    return f"tone of {_plain(plan.target.name)} by match {VERSION}, for {sample_rate_hz} Hz, {how}"
 
 
 def _plain(name: str) -> str:

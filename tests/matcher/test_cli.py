@@ -562,6 +562,26 @@ class TestHelp:
             assert code == 0
             assert "Usage: match" in out
 
+    @pytest.mark.parametrize(
+        ("words", "wanted"),
+        [
+            (["mi"], {"file,mi"}),
+            (["ex"], {"plain,export", "file,ex"}),
+            (["mix.wav", "--lou"], {"plain,--loudness", "plain,--loudness-from"}),
+            (["export", "plan.json", "--to", "r"], {"plain,rew", "plain,reaper"}),
+        ],
+    )
+    def test_shells_complete(self, words: list[str], wanted: set[str]) -> None:
+        """Commands, options, choices, and files where a target stands."""
+        environment = os.environ | {
+            "_MATCH_COMPLETE": "bash_complete",
+            "COMP_WORDS": " ".join(["match", *words]),
+            "COMP_CWORD": str(len(words)),
+        }
+        ask = [sys.executable, "-c", "from matcher.cli import main; main()"]
+        done = subprocess.run(ask, env=environment, capture_output=True, text=True, check=True)
+        assert set(done.stdout.split()) == wanted
+
     def test_version(self, match: Callable) -> None:
         """The installed package's."""
         from importlib.metadata import version

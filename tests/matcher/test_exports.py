@@ -20,6 +20,7 @@ from dsp.chain import Chain
 from dsp.curves import Point
 from dsp.effects.eq import Band, Curve, Eq
 from dsp.effects.limiter import Limiter
+from matcher.exporting import biquads as fitting
 from matcher.exporting.biquads import Biquad, coefficients, fitted, places_hz, response_db
 from matcher.plans import Plan, Step, Track
 
@@ -242,3 +243,20 @@ class TestRefusals:
         code, _, err = command("export", tmp_path / "x.json", "--to", "ir")
         assert code == 4
         assert "x.json: not a plan" in err
+
+    @pytest.mark.parametrize("kind", ["rew", "eq-apo", "reaper"])
+    def test_a_tone_that_bands_cannot_make(
+        self, command: Command, plan_file: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """By how much, and what can; the tables still come."""
+        monkeypatch.setattr(fitting, "MOST_BIQUADS", 1)
+        code, out, err = command("export", plan_file, "--to", kind)
+        assert (code, out) == (4, "")
+        assert re.search(r"1 bands come within \d+\.\d\d dB of the plan's tone, 0.1 dB is allowed; --to ir", err)
+        assert list(plan_file.parent.iterdir()) == [plan_file]
+        assert command("export", plan_file, "--to", "csv")[0] == 0
+
+    def test_says_how_far_up_it_was_judged(self, command: Command, plan_file: Path) -> None:
+        """A low rate does not reach 16 kHz."""
+        assert command("export", plan_file, "--to", "eq-apo", "--rate", 16000)[0] == 0
+        assert "from 20 Hz to 7.2 kHz" in plan_file.with_name("plan-eq-apo.txt").read_text()

@@ -21,7 +21,7 @@ from matcher.planner import density, explain
 from matcher.planner.dynamics import Levels
 from matcher.plans import Believed, Curve, Figure, Step, Track
 from matcher.remaining import Remaining, after_render, as_planned
-from matcher.reporting import print_plan
+from matcher.reporting import curve_line, print_plan
 
 NUMBER = r"[-+]\d+\.\d"
 
@@ -223,6 +223,32 @@ class TestReport:
         assert report.to_json().count(line) == 1
         assert line in json.loads(report.to_json())["warnings"]
         assert printed(lambda console: print_plan(report.plan, console)).count(line) == 1
+
+    def test_draws_the_tone(self, report: matcher.Report) -> None:
+        """A block a third octave: lower is less than the reference, and the ends stand for all beyond them."""
+        assert curve_line(np.array([-40.0, -6.0, -2.0, -0.9, 0.9, 2.0, 6.0, 40.0])) == "▁▁▃▄▄▅▇▇"
+        lines = re.findall(r"^(before|after) +([▁▂▃▄▅▆▇]+)$", printed(report.print_to), flags=re.MULTILINE)
+        assert [(name, len(line)) for name, line in lines] == [("before", 27), ("after", 27)]
+        away = [np.mean(np.abs(["▁▂▃▄▅▆▇".index(block) - 3 for block in line])) for _, line in lines]
+        assert away[1] < away[0]
+
+    def test_draws_nothing_that_would_be_question_marks(self, report: matcher.Report) -> None:
+        """A terminal without these letters gets the table alone."""
+        raw = io.TextIOWrapper(io.BytesIO(), encoding="ascii", errors="replace")
+        report.print_to(Console(file=raw, width=200, highlight=False))
+        raw.flush()
+        shown = raw.buffer.getvalue().decode()
+        assert "loudness range" in shown
+        assert "as the reference" not in shown
+
+    def test_colours_can_be_forbidden(self, report: matcher.Report, monkeypatch: pytest.MonkeyPatch) -> None:
+        """NO_COLOR leaves none, a terminal without it has some, anything else has none."""
+        colours = re.compile(r"\x1b\[[\d;]*3[0-7]m")
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        assert colours.search(printed(report.print_to, colour=True))
+        assert "\x1b" not in printed(report.print_to)
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert not colours.search(printed(report.print_to, colour=True))
 
     def test_says_what_remains(self, report: matcher.Report) -> None:
         """In words, and as figures."""
