@@ -146,13 +146,10 @@ def _print_tones(before: Profile, after: Profile, reference: Reference, console:
     there = reference.balance_db()[heard]
     for name, track in (("before", before), ("after", after)):
         console.print(f"{name:<7}{curve_line(track.balance_db()[heard] - there)}", markup=False)
-    most = HEIGHT_DB * (len(HEIGHTS) // 2)
-    middle = HEIGHTS[len(HEIGHTS) // 2]
-    console.print(
-        f"       tone, 40 Hz to 16 kHz: {middle} as the reference, {HEIGHTS[0]} -{most:g} dB, {HEIGHTS[-1]} +{most:g} dB",
-        style="dim",
-        markup=False,
-    )
+    middle = len(HEIGHTS) // 2
+    ends = f"{HEIGHTS[0]} -{HEIGHT_DB * middle:g} dB, {HEIGHTS[-1]} +{HEIGHT_DB * middle:g} dB"
+    said = f"tone, 40 Hz to 16 kHz: {HEIGHTS[middle]} as the reference, {ends}"
+    console.print(f"       {said}", style="dim", markup=False)
 
 
 def curve_line(difference_db: NDArray[np.float64]) -> str:

@@ -229,8 +229,13 @@ class TestReport:
         assert curve_line(np.array([-40.0, -6.0, -2.0, -0.9, 0.9, 2.0, 6.0, 40.0])) == "▁▁▃▄▄▅▇▇"
         lines = re.findall(r"^(before|after) +([▁▂▃▄▅▆▇]+)$", printed(report.print_to), flags=re.MULTILINE)
         assert [(name, len(line)) for name, line in lines] == [("before", 27), ("after", 27)]
-        away = [np.mean(np.abs(["▁▂▃▄▅▆▇".index(block) - 3 for block in line])) for _, line in lines]
-        assert away[1] < away[0]
+        bands = slice(2, 29)  # 40 Hz to 16 kHz of 25 Hz to 20 kHz
+        (there,) = report.reference.tone
+        for (_, line), track in zip(lines, (report.before, report.after), strict=True):
+            away_db = (track.balance_db() - there.balance_db())[bands]
+            drawn_db = 2.0 * np.array(["▁▂▃▄▅▆▇".index(block) - 3 for block in line])
+            assert np.abs(np.clip(away_db, -6.0, 6.0) - drawn_db).max() <= 1.0
+        assert lines[0][1] != lines[1][1]
 
     def test_draws_nothing_that_would_be_question_marks(self, report: matcher.Report) -> None:
         """A terminal without these letters gets the table alone."""
