@@ -77,14 +77,13 @@ def album(
     )
     aims, bit_depth, use_cache = aims_of(options), depth(options), not options.pop("no_cache")
     del options["bit_depth"]
-    lead, output, tracks = lead.absolute(), output.absolute(), tuple(track.absolute() for track in tracks)
     with going_on(output), progress(not quiet and not as_json) as stages, contextlib.ExitStack() as stack:
         several = jobs > 1 or scheduler is not None
         workers = stack.enter_context(executor(jobs=jobs, scheduler=scheduler)) if several else None
         report = make(
-            lead,
-            tracks,
-            output,
+            lead.absolute(),
+            tuple(track.absolute() for track in tracks),
+            output.absolute(),
             limits=limits,
             aims=aims,
             bit_depth=bit_depth,
