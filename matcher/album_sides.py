@@ -172,7 +172,6 @@ def render_side(
     finished: Finished,
     format: OutputFormat,
     *,
-    dither: bool = True,
     block_samples: int = BLOCK_SAMPLES,
 ) -> None:
     """Render all tracks as one stream, cut at the samples where the sources are.
@@ -184,7 +183,7 @@ def render_side(
     with mended_side(sources, plans) as side:
         chains = [p.chain for p in plans]
         blocks = crossed(side, chains, block_samples)
-        if dither and format.dither_bits is not None and not _untouched(side, chains, format):
+        if format.dither_bits is not None and not _untouched(side, chains, format):
             noise = Dither(bit_depth=format.dither_bits).processor(side.sample_rate_hz, side.channels)
             blocks = (noise.process(block) for block in blocks)
         stream = _Cut(blocks)

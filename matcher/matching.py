@@ -25,7 +25,7 @@ from matcher.plans import Plan, Step, Track
 from matcher.preset_choosing import Choice
 from matcher.profile import Profile
 from matcher.reference import DIMENSIONS, Record, Reference
-from matcher.rendering import Rendered, render
+from matcher.rendering import Noise, Rendered, render
 from matcher.reporting import Report
 from matcher.suitability import condition, suitability
 
@@ -73,7 +73,7 @@ def match(
     force: bool = False,
     bit_depth: int | None = None,
     sample_rate_hz: int | None = None,
-    dither: bool = True,
+    dither: Noise = "tpdf",
     threads: int = 2,
     use_cache: bool = True,
     residual: Path | str | None = None,
@@ -84,8 +84,9 @@ def match(
     reference: a track, several that are averaged, a `blend` with tracks of their own for tone, dynamics or loudness, a
     `Choice` among presets, or a `Reference` that was measured before. output: the file to write; `NAME-mastered.wav`
     beside a target that is a file, in memory (`report.audio`) for an `Audio`. bit_depth: 16, 24 or 32 (float); the
-    target's own where None. sample_rate_hz: the target's own where None. residual: where to write what the repairs took
-    out, input minus output, as 32-bit float. Raises FileError, AudioError, UnfitError; then no file is left.
+    target's own where None. sample_rate_hz: the target's own where None. dither: as in `render`. residual: where to
+    write what the repairs took out, input minus output, as 32-bit float. Raises FileError, AudioError, UnfitError; then
+    no file is left.
     """
     started = time.perf_counter()
     aims = aims or Aims()

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -34,6 +34,8 @@ from matcher.plans import Plan
 from matcher.profile import Profile
 
 Item = TypeVar("Item")
+Noise = Literal["tpdf", "shaped", "none"]
+"""How an integer file is rounded: under white noise, under noise that follows the threshold of hearing, or bare."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ def render(
     force: bool = False,
     bit_depth: int | None = None,
     sample_rate_hz: int | None = None,
-    dither: bool = True,
+    dither: Noise = "tpdf",
     threads: int = 2,
     block_samples: int = BLOCK_SAMPLES,
     progress: Progress | None = None,
@@ -68,9 +70,9 @@ def render(
     """Run a plan over a file or an `Audio`; to a file where `output` is given, else into memory as float.
 
     bit_depth: 16, 24 or 32 (float); the source's own where None. sample_rate_hz: of the result; the source's own where
-    None. The samples do not depend on `threads` or `block_samples`. accept: asked before the file is put in place; a
-    render that it refuses leaves no file. A plan with repairs is for the file it was made for alone. Raises FileError,
-    AudioError, PlanError.
+    None. dither: for a file of integers that are not the source's own. The samples do not depend on `threads` or
+    `block_samples`. accept: asked before the file is put in place; a render that it refuses leaves no file. A plan with
+    repairs is for the file it was made for alone. Raises FileError, AudioError, PlanError.
     """
     with opened(source) as given, _mended(given, plan) as audio:
         stream = Stream(audio, sample_rate_hz or audio.sample_rate_hz, threads, block_samples, progress)
@@ -153,15 +155,15 @@ def _into_memory(stream: Stream, chain: Chain) -> Rendered:
 
 
 def _into_file(
-    stream: Stream, chain: Chain, output: Path, format: OutputFormat, dither: bool, accept: Accept
+    stream: Stream, chain: Chain, output: Path, format: OutputFormat, dither: Noise, accept: Accept
 ) -> Rendered:
     audio = stream.audio
     steps = list(chain.active())
     # Samples that nothing touched and that the file's steps can hold are passed on as they are, without new noise.
     untouched = not steps and not stream.resampled and not isinstance(audio, Mended)
     kept = untouched and audio.bit_depth is not None and audio.bit_depth <= format.bit_depth
-    if dither and format.dither_bits is not None and not kept:
-        steps.append(Dither(bit_depth=format.dither_bits))
+    if dither != "none" and not kept:
+        steps.append(Dither(bit_depth=format.dither_bits, shaped=dither == "shaped"))
     run = Chain(tuple(steps)).processor(stream.sample_rate_hz, audio.channels)
     builder = ProfileBuilder(stream.sample_rate_hz, audio.channels)
     writer = AudioWriter(

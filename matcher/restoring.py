@@ -17,7 +17,7 @@ from matcher.io import check_output, output_format
 from matcher.mending import Mended, check_residual, write_residual
 from matcher.planner.loop import track
 from matcher.plans import Plan, Step
-from matcher.rendering import Rendered, render
+from matcher.rendering import Noise, Rendered, render
 
 HEADROOM_DB = 0.1
 """Left above the highest sample of what would pass full scale."""
@@ -48,6 +48,7 @@ def restore(
     force: bool = False,
     bit_depth: int | None = None,
     sample_rate_hz: int | None = None,
+    dither: Noise = "tpdf",
     threads: int = 2,
     use_cache: bool = True,
     stages: Callable[[str, float], None] | None = None,
@@ -84,6 +85,7 @@ def restore(
                 force=force,
                 bit_depth=bit_depth,
                 sample_rate_hz=sample_rate_hz,
+                dither=dither,
                 threads=threads,
                 progress=None if stages is None else lambda done: stages("restore", done),
             )

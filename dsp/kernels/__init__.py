@@ -13,6 +13,7 @@ from dsp.kernels._kernels import Decimator as Decimator
 from dsp.kernels._kernels import FlatTops as FlatTops
 from dsp.kernels._kernels import Limiter as Limiter
 from dsp.kernels._kernels import NoiseGains as NoiseGains
+from dsp.kernels._kernels import NoiseShapers as NoiseShapers
 from dsp.kernels._kernels import SegmentPowers as SegmentPowers
 from dsp.kernels._kernels import TruePeaks as TruePeaks
 from dsp.kernels._kernels import burg as burg

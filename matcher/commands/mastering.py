@@ -74,6 +74,7 @@ def _mastered(
             force=options["force"],
             bit_depth=depth(options),
             sample_rate_hz=options["sample_rate"],
+            dither=options["dither"],
             threads=options["threads"],
             use_cache=not options["no_cache"],
             residual=residual,
@@ -147,6 +148,7 @@ def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -
             force=options["force"],
             bit_depth=depth(options),
             sample_rate_hz=options["sample_rate"],
+            dither=options["dither"],
             threads=options["threads"],
             progress=None if stages is None else lambda done: stages("render", done),
         )

@@ -61,6 +61,8 @@ WRITING = (
     click.option("--force", is_flag=True, help="Replace an output that exists."),
     click.option("--bit-depth", type=click.Choice(["16", "24", "32"]), default=None,
                  help="16 and 24 are integers, 32 is floating point; the target's own by default."),
+    click.option("--dither", type=click.Choice(["tpdf", "shaped", "none"]), default="tpdf", show_default=True,
+                 help="The noise under which integer files are rounded: white, or moved to where it is heard least."),
     click.option("--sample-rate", type=click.IntRange(8000, 384_000), default=None, metavar="HZ",
                  help="Rate of the result; the target's own by default."),
     click.option("--verify", is_flag=True, help="Read the file again with other meters; to disagree is an error."),

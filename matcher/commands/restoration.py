@@ -81,6 +81,7 @@ def restore(
             force=options["force"],
             bit_depth=depth(options),
             sample_rate_hz=options["sample_rate"],
+            dither=options["dither"],
             threads=options["threads"],
             stages=stages,
         )

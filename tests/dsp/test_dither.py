@@ -14,6 +14,7 @@ from dsp.audio import Audio
 from dsp.chain import Chain, settings_from
 from dsp.effects.dither import Dither
 from dsp.errors import SettingsError
+from dsp.shaping import ORDER, hearing_weight, shaping_filter
 from dsp.units import db_from_power
 
 LSB = 2.0**-15
@@ -24,9 +25,12 @@ CORRELATION = 0.006
 """Six deviations of what a million independent samples show."""
 
 
-def run(samples: np.ndarray, **fields: int) -> np.ndarray:
+SHAPED_RATES_HZ = (44_100, 48_000, 88_200, 96_000)
+
+
+def run(samples: np.ndarray, sample_rate_hz: int = 44_100, **fields: int) -> np.ndarray:
     """One pass of the effect over (channels, samples)."""
-    return Dither(**fields).processor(44_100, samples.shape[0]).process(samples)
+    return Dither(**fields).processor(sample_rate_hz, samples.shape[0]).process(samples)
 
 
 def mixed(z: np.ndarray) -> np.ndarray:
@@ -37,17 +41,38 @@ def mixed(z: np.ndarray) -> np.ndarray:
         return z ^ (z >> np.uint64(31))
 
 
+def noise(seed: int, channel: int, position: int, count: int) -> np.ndarray:
+    """The triangular noise of one channel, in steps."""
+    key = mixed(mixed(np.array([seed + 1], dtype=np.uint64)) + np.uint64(channel))
+    with np.errstate(over="ignore"):
+        at = np.arange(position, position + count, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+        halves = mixed(key + at).astype("<u8").view("<i4").reshape(-1, 2).astype(np.float64)
+    return (halves.sum(axis=1) + 1.0) / 2.0**32
+
+
 def twin(samples: np.ndarray, bit_depth: int, seed: int, position: int = 0) -> np.ndarray:
     """The plain twin of the kernel."""
     steps = 2.0 ** (bit_depth - 1)
     out = np.empty_like(samples)
     for c, row in enumerate(samples):
-        key = mixed(mixed(np.array([seed + 1], dtype=np.uint64)) + np.uint64(c))
-        with np.errstate(over="ignore"):
-            at = np.arange(position, position + row.size, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-            halves = mixed(key + at).astype("<u8").view("<i4").reshape(-1, 2).astype(np.float64)
-        v = row.astype(np.float64) * steps + (halves.sum(axis=1) + 1.0) / 2.0**32
+        v = row.astype(np.float64) * steps + noise(seed, c, position, row.size)
         out[c] = np.clip(np.round(v), -steps, steps - 1.0) / steps
+    return out
+
+
+def shaped_twin(samples: np.ndarray, bit_depth: int, seed: int, taps: np.ndarray) -> np.ndarray:
+    """The plain twin of the kernel with error feedback."""
+    steps = 2.0 ** (bit_depth - 1)
+    out = np.empty_like(samples)
+    for c, row in enumerate(samples):
+        errors = [0.0] * len(taps)
+        for n, d in enumerate(noise(seed, c, 0, row.size)):
+            v = float(row[n]) * steps
+            for tap, error in zip(taps, errors, strict=True):
+                v += float(tap) * error
+            rounded = float(np.round(v + d))
+            errors = [rounded - v, *errors[:-1]]
+            out[c, n] = min(max(rounded, -steps), steps - 1.0) / steps
     return out
 
 
@@ -60,6 +85,56 @@ def test_kernel_is_its_twin(dtype: type, bit_depth: int, seed: int) -> None:
     assert y.dtype == dtype
     np.testing.assert_array_equal(y, twin(x, bit_depth, seed))
     assert np.abs(x).max() > 1.0
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(("bit_depth", "seed"), [(16, 0), (24, 5)])
+def test_shaped_kernel_is_its_twin(dtype: type, bit_depth: int, seed: int) -> None:
+    """So does the one that feeds its errors back; a multiply-add may round once less, which moves no sample here."""
+    x = np.random.default_rng(1).normal(0.0, 0.5, (2, 3_000)).astype(dtype)
+    y = run(x, bit_depth=bit_depth, seed=seed, shaped=True)
+    assert y.dtype == dtype
+    np.testing.assert_array_equal(y, shaped_twin(x, bit_depth, seed, shaping_filter(44_100)))
+    assert np.abs(x).max() > 1.0
+
+
+@pytest.mark.parametrize("sample_rate_hz", SHAPED_RATES_HZ)
+def test_shaping_filter_takes_no_more_than_it_must(sample_rate_hz: int) -> None:
+    """Minimum phase, and so a log magnitude whose mean is zero (Gerzon and Craven's bound)."""
+    polynomial = np.concatenate([[1.0], shaping_filter(sample_rate_hz)])
+    assert len(polynomial) == ORDER + 1
+    assert np.abs(np.roots(polynomial)).max() < 0.98
+    magnitude_db = 20.0 * np.log10(np.abs(np.fft.fft(polynomial, 1 << 16)))
+    assert abs(magnitude_db.mean()) < 1e-3
+
+
+@pytest.mark.parametrize(("sample_rate_hz", "heard_less_db"), [(44_100, 13.5), (48_000, 14.5)])
+def test_shaped_noise_is_heard_less(sample_rate_hz: int, heard_less_db: float) -> None:
+    """Under the ear's weighting the noise falls; its spectrum is the filter's, and its mean is zero."""
+    n = 1 << 17
+    x = 0.3 * np.sin(2.0 * np.pi * 997.0 * np.arange(n) / sample_rate_hz)[None]
+    frequency_hz = np.fft.rfftfreq(4096, 1.0 / sample_rate_hz)
+    powers = {}
+    for shaped in (False, True):
+        error_lsb = (run(x, sample_rate_hz, bit_depth=16, shaped=shaped) - x)[0] / LSB
+        assert abs(error_lsb.mean()) < MEAN_LSB
+        powers[shaped] = (np.abs(np.fft.rfft(error_lsb.reshape(-1, 4096) * np.hanning(4096))) ** 2).mean(axis=0)
+    heard = {shaped: np.sum(hearing_weight(frequency_hz) * power) for shaped, power in powers.items()}
+    assert db_from_power(heard[False] / heard[True]) > heard_less_db
+    drawn = np.abs(np.fft.rfft(np.concatenate([[1.0], shaping_filter(sample_rate_hz)]), 4096)) ** 2
+    measured = powers[True] / powers[False].mean()
+    loud = drawn > 0.01 * drawn.max()
+    assert np.abs(10.0 * np.log10(measured[loud] / drawn[loud])).mean() < 1.0
+
+
+@pytest.mark.parametrize("level_lsb", np.linspace(-1.0, 1.0, 5))
+def test_shaped_error_does_not_depend_on_the_level(level_lsb: float) -> None:
+    """Neither does the power of the shaped noise move with the sound."""
+    x = np.full((1, 250_000), level_lsb * LSB)
+    error_lsb = (run(x, bit_depth=16, shaped=True) - x) / LSB
+    total = VARIANCE * (1.0 + float(np.sum(shaping_filter(44_100) ** 2)))
+    assert abs(error_lsb.mean()) < MEAN_LSB
+    assert error_lsb.var() == pytest.approx(total, rel=VARIANCE_TOLERANCE)
 
 
 @pytest.mark.parametrize("level_lsb", np.linspace(-1.0, 1.0, 9))
@@ -86,6 +161,18 @@ def harmonics_over_noise(y: np.ndarray, bin_: int) -> np.ndarray:
     return power[at] / np.delete(power, np.r_[0, bin_, at]).mean()
 
 
+def test_shaped_sine_grows_no_harmonics() -> None:
+    """Over the noise that is around each of them, for it is not flat."""
+    n, bin_ = 2**19, 11_003
+    x = 1e-5 * np.sin(2.0 * np.pi * bin_ * np.arange(n) / n)[None]
+    power = np.abs(np.fft.rfft(run(x, bit_depth=16, shaped=True)[0])) ** 2
+    for harmonic in range(2, 23):
+        around = np.delete(power[harmonic * bin_ - 200 : harmonic * bin_ + 201], 200)
+        assert power[harmonic * bin_] / around.mean() < 15.0
+    near = np.delete(power[bin_ - 200 : bin_ + 201], 200)
+    assert power[bin_] / near.mean() > 300.0
+
+
 @pytest.mark.parametrize("level_dbfs", [-100.0, -84.0])
 def test_sine_near_the_last_bit(level_dbfs: float) -> None:
     """A sine below or about one step keeps its level and grows no harmonics; rounding alone fails at both."""
@@ -110,14 +197,14 @@ def test_noise_is_white_and_its_own_in_every_channel() -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(cuts=st.lists(st.integers(0, 3_000), max_size=6), bit_depth=st.sampled_from([16, 24]))
-def test_blocks_make_no_difference(cuts: list[int], bit_depth: int) -> None:
+@given(cuts=st.lists(st.integers(0, 3_000), max_size=6), bit_depth=st.sampled_from([16, 24]), shaped=st.booleans())
+def test_blocks_make_no_difference(cuts: list[int], bit_depth: int, shaped: bool) -> None:
     """However the stream is cut, empty blocks included, the samples are the same."""
     x = np.random.default_rng(3).normal(0.0, 0.3, (2, 3_000)).astype(np.float32)
     edges = [0, *sorted(cuts), x.shape[1]]
-    processor = Dither(bit_depth=bit_depth, seed=9).processor(48_000, 2)
+    processor = Dither(bit_depth=bit_depth, seed=9, shaped=shaped).processor(44_100, 2)
     parts = [processor.process(x[:, a:b]) for a, b in itertools.pairwise(edges)]
-    np.testing.assert_array_equal(np.concatenate(parts, axis=1), run(x, bit_depth=bit_depth, seed=9))
+    np.testing.assert_array_equal(np.concatenate(parts, axis=1), run(x, bit_depth=bit_depth, seed=9, shaped=shaped))
 
 
 def test_positions_beyond_32_bits() -> None:
@@ -143,6 +230,17 @@ def test_samples_lie_on_the_steps(dtype: type, bit_depth: int) -> None:
     np.testing.assert_array_equal(x, before)
 
 
+@pytest.mark.parametrize("bit_depth", [16, 24])
+def test_shaped_samples_lie_on_the_steps(bit_depth: int) -> None:
+    """Clamped ones too, and what is cut off there is not pushed into the samples that follow."""
+    x = np.random.default_rng(4).normal(0.0, 0.4, (2, 20_000))
+    x[:, 5_000:6_000] = 3.0
+    y = run(x, bit_depth=bit_depth, shaped=True)
+    steps = y * 2 ** (bit_depth - 1)
+    np.testing.assert_array_equal(steps, np.round(steps))
+    assert np.abs(y - x)[:, 6_000:][np.abs(x[:, 6_000:]) < 0.9].max() < 40.0 / 2 ** (bit_depth - 1)
+
+
 def test_overs_are_counted_and_nan_stays() -> None:
     """Clamped samples are in the report, samples inside are not; NaN is not hidden in a full-scale spike."""
     processor = Dither(bit_depth=16).processor(44_100, 1)
@@ -161,7 +259,7 @@ def test_default_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"bit_depth": 17}, {"bit_depth": 16.0}, {"seed": -1}, {"seed": 1.5}, {"seed": 2**32}]
+    "fields", [{"bit_depth": 17}, {"bit_depth": 16.0}, {"seed": -1}, {"seed": 1.5}, {"seed": 2**32}, {"shaped": 1}]
 )
 def test_wrong_settings_are_refused(fields: dict[str, float]) -> None:
     """Depths and seeds that are not allowed are named, built or decoded."""
