@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from matcher.commands.albums import album
 from matcher.commands.batches import batch
+from matcher.commands.delivery import deliver
 from matcher.commands.exporting import export
 from matcher.commands.listening import analyze
 from matcher.commands.mastering import master, plan, render
@@ -112,5 +113,5 @@ def cli() -> None:
     """
 
 
-for command in (master, analyze, plan, render, inspect, restore, album, batch, learn, presets, export, serve):
+for command in (master, analyze, plan, render, inspect, restore, deliver, album, batch, learn, presets, export, serve):
     cli.add_command(command)

@@ -74,7 +74,7 @@ def render(
     `block_samples`. accept: asked before the file is put in place; a render that it refuses leaves no file. A plan with
     repairs is for the file it was made for alone. Raises FileError, AudioError, PlanError.
     """
-    with opened(source) as given, _mended(given, plan) as audio:
+    with opened(source) as given, mended(given, plan) as audio:
         stream = Stream(audio, sample_rate_hz or audio.sample_rate_hz, threads, block_samples, progress)
         if output is None:
             return _into_memory(stream, plan.chain)
@@ -85,7 +85,7 @@ def render(
         return _into_file(stream, plan.chain, Path(output), format, dither, accept or (lambda made: True))
 
 
-def _mended(audio: AudioSource, plan: Plan) -> contextlib.AbstractContextManager[AudioSource]:
+def mended(audio: AudioSource, plan: Plan) -> contextlib.AbstractContextManager[AudioSource]:
     """The source behind the plan's repairs; one that is already stays open behind it."""
     repairs = plan.repairs
     if not repairs.active() or (isinstance(audio, Mended) and audio.chain == repairs):

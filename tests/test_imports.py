@@ -71,16 +71,18 @@ LAYERS = {
     "matcher.learning": "matcher.matching matcher.preset_*",
     "matcher.album_*": "matcher.album_* matcher.matching matcher.executors",
     "matcher.albums": "matcher.album_*",
+    "matcher.delivery": "",
+    "matcher.delivery.*": "matcher.delivery.* matcher.planner.* matcher.rendering",
     "matcher.page": "",
-    "matcher.page.*": "matcher.page.* matcher.reporting",
+    "matcher.page.*": "matcher.page.* matcher.reporting matcher.delivery.*",
     "matcher.exporting": "",
     "matcher.exporting.*": "matcher.exporting.* matcher.plans",
     "matcher.serve": "",
     "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.memory matcher.albums",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
-    " matcher.serve.* matcher.exporting.* matcher.memory matcher.demo matcher.corpus matcher.tables matcher.batches"
-    " matcher.preset_*",
+    " matcher.serve.* matcher.exporting.* matcher.delivery.* matcher.memory matcher.demo matcher.corpus matcher.tables"
+    " matcher.batches matcher.preset_*",
     "matcher.cli": "matcher.commands.*",
 }
 
@@ -95,7 +97,11 @@ BANNED = {
 }
 SLOW = ("librosa", "sklearn", "pyloudnorm", "matplotlib", "scipy.signal", "scipy.stats")
 """Seconds to import: inside the function that needs them, and never in `dsp`."""
-FILE_LIBRARIES = {"soundfile": {"matcher.io", "matcher.io.*", "matcher.page.*", "matcher.demo", "matcher.verifying"}}
+FILE_LIBRARIES = {
+    "soundfile": {
+        "matcher.io", "matcher.io.*", "matcher.page.*", "matcher.demo", "matcher.verifying", "matcher.delivery.codecs"
+    }
+}  # fmt: skip
 PUBLIC_FUNCTIONS = {"match", "analyze", "plan", "render", "album", "learn"}
 
 

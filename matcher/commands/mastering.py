@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from matcher.commands.options import AIMS, PATH, REFERENCES, WRITING, aims_of, depth, files, reference_of, with_options
+from matcher.commands.delivery import asked, show
+from matcher.commands.options import (
+    AIMS,
+    DELIVERY,
+    PATH,
+    REFERENCES,
+    WRITING,
+    aims_of,
+    depth,
+    files,
+    reference_of,
+    with_options,
+)
 from matcher.commands.pipes import Ends, ends
 from matcher.commands.terminal import (
     EPILOG,
@@ -25,6 +37,10 @@ from matcher.commands.terminal import (
     write_text,
 )
 
+if TYPE_CHECKING:
+    from matcher.delivery.delivering import Delivery
+    from matcher.reporting import Report
+
 
 @click.command(cls=MainJob, epilog=EPILOG)
 @with_options(REFERENCES)
@@ -34,7 +50,7 @@ from matcher.commands.terminal import (
 @click.option("--report", "report_path", type=PATH, default=None,
               help="Also write the report as one HTML page, with curves and clips to play.")
 @click.option("--residual", type=PATH, default=None, help="Also write what the repairs took out, as a float WAV.")
-@with_options(AIMS, WRITING)
+@with_options(AIMS, DELIVERY, WRITING)
 def master(
     target: Path,
     output: Path | None,
@@ -56,10 +72,15 @@ def _mastered(
 ) -> None:
     with loading():
         reference = reference_of(options)
+        places, codecs, folder = asked(options)
         from matcher import match
         from matcher.io import default_output, shown
 
     target, output = pipe.target, pipe.output
+    if folder is not None:
+        from matcher.delivery.delivering import refuse_early
+
+        refuse_early(target, folder, places, force=options["force"])
     aims = aims_of(options)
     texts = [path for path in (plan_path, report_path) if path is not None]
     for path in texts:
@@ -83,20 +104,45 @@ def _mastered(
     with in_place(report.rendered):
         if plan_path is not None:
             write_text(plan_path, report.plan.to_json())
+        made = output or default_output(target)
+        delivery = _delivered(made, target, report, places, codecs, folder, options)
         if report_path is not None:
             from matcher.page.writing import report_page
 
-            made = output or default_output(target)
-            write_text(report_path, report_page(report, target, made, next(iter(files(reference)), None)))
+            first = next(iter(files(reference)), None)
+            write_text(report_path, report_page(report, target, made, first, delivery))
         if options["verify"]:
             verified(target, report.rendered, report.plan)
         if options["as_json"]:
-            click.echo(report.to_json(), nl=False, err=pipe.writes)
+            data = report.to_dict() | ({} if delivery is None else {"delivery": delivery.to_dict()})
+            click.echo(json.dumps(data, indent=2, ensure_ascii=False), err=pipe.writes)
         elif not options["quiet"]:
-            place = "standard output" if pipe.writes else shown(output or default_output(target))
+            place = "standard output" if pipe.writes else shown(made)
             report.print_to(console(stderr=pipe.writes))
+            if delivery is not None:
+                show(delivery, stderr=pipe.writes)
             click.echo(f"{place} ({kind(report.rendered)}, {report.seconds:.1f} s)", err=pipe.writes)
     pipe.send()
+
+
+def _delivered(
+    made: Path,
+    target: Path,
+    report: Report,
+    places: tuple[str, ...],
+    codecs: tuple[str, ...],
+    folder: Path | None,
+    options: dict[str, Any],
+) -> Delivery | None:
+    """The master at its destinations and behind codecs, where that was asked for."""
+    if not places and not codecs:
+        return None
+    from matcher.delivery.delivering import check, deliver
+
+    if folder is None:
+        return check(made, places, codecs=codecs)
+    given = {"dither": options["dither"], "force": options["force"]}
+    return deliver(target, folder, places, report.plan, codecs=codecs, stem=made.stem, **given)
 
 
 @click.command()

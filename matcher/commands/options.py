@@ -36,6 +36,10 @@ def _only(ctx: click.Context, param: click.Parameter, value: str | None) -> tupl
     return names
 
 
+def _names(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[str, ...]:
+    return () if value is None else tuple(name.strip() for name in value.split(",") if name.strip())
+
+
 SHARE = click.FloatRange(0.0, 1.0)
 AIMS = (
     click.option("--ceiling", type=click.FloatRange(-30.0, 0.0), default=-1.0, show_default=True, metavar="DBTP",
@@ -69,6 +73,15 @@ WRITING = (
     click.option("--threads", type=click.IntRange(1, 2), default=2, show_default=True, help="Changes no sample."),
     click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output."),
     click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors."),
+)  # fmt: skip
+DELIVERY = (
+    click.option("--for", "places", callback=_names, default=None, metavar="NAMES",
+                 help="What becomes of the master at these: spotify, apple, youtube, tidal, amazon, soundcloud,"
+                 " bandcamp, cd, vinyl, broadcast, podcast, club; with commas."),
+    click.option("--deliver", "deliver_to", type=click.Path(path_type=Path), default=None, metavar="DIR",
+                 help="Write a file for each of them, within its limits there and behind its codecs."),
+    click.option("--codec-check", "codecs", callback=_names, default=None, metavar="CODECS",
+                 help="Measure the master behind codecs: mp3:256, aac:256, opus:128, vorbis:192; with commas."),
 )  # fmt: skip
 WORKERS = (
     click.option("--jobs", "-j", type=click.IntRange(1, 256), default=1, show_default=True,

@@ -7,6 +7,7 @@ work begins. Every refusal is one line that names the file, what is wrong with i
 from matcher.io.hashing import audio_hash as audio_hash
 from matcher.io.hashing import content_hash as content_hash
 from matcher.io.naming import SOUNDS as SOUNDS
+from matcher.io.naming import reason as reason
 from matcher.io.naming import shown as shown
 from matcher.io.naming import system_path as system_path
 from matcher.io.outputs import OutputFormat as OutputFormat

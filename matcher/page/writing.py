@@ -12,8 +12,10 @@ from dsp.effects.eq import Eq
 from dsp.effects.width import Width
 from dsp.meters.loudness import short_term_lufs
 from matcher.analysis import Source, opened
+from matcher.delivery.delivering import Delivery
 from matcher.io import AudioSource
 from matcher.page.clips import Clip, clip, common_lufs, places_s
+from matcher.page.deliveries import delivery_section
 from matcher.page.pictures import FREQUENCY, Axis, Band, Line, chart, levels
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Profile
 from matcher.reporting import Report
@@ -23,8 +25,17 @@ LOWEST_DB = 60.0
 EVERYWHERE_HZ = np.geomspace(25.0, 20_000.0, 240)
 
 
-def report_page(report: Report, target: Source, result: Source, reference: Source | None = None) -> str:
-    """HTML of a report. target, result, reference: where the clips come from; without a reference it is not played."""
+def report_page(
+    report: Report,
+    target: Source,
+    result: Source,
+    reference: Source | None = None,
+    delivery: Delivery | None = None,
+) -> str:
+    """HTML of a report. target, result, reference: where the clips come from; without a reference it is not played.
+
+    delivery: what becomes of the master elsewhere, where that was asked.
+    """
     title = f"{report.before.name} beside {report.reference.name}"
     body = [
         f"<h1>{escape(title)}</h1>",
@@ -39,6 +50,7 @@ def report_page(report: Report, target: Source, result: Source, reference: Sourc
         *_loudness(report),
         _steps(report),
         _remaining(report),
+        "" if delivery is None else delivery_section(delivery),
         _listen(report, target, result, reference),
         f'<p class="soft">Made by {escape(report.plan.made_by)}; the clips are at equal loudness.</p>',
     ]

@@ -1,0 +1,1 @@
+"""Where a master goes, what becomes of it there, and one file for each place."""
