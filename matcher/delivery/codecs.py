@@ -35,7 +35,7 @@ EXCERPT_SAMPLES = 1 << 17
 HIGHEST_RATE_HZ = 48_000
 LOST_DB = 6.0
 """A third octave that comes back this much weaker is lost."""
-_ENDINGS = {"mp3": "mp3", "aac": "m4a", "vorbis": "ogg", "opus": "ogg"}
+ENDINGS = {"mp3": ".mp3", "aac": ".m4a", "vorbis": ".ogg", "opus": ".ogg"}
 _FORMATS = {"mp3": ("MP3", "MPEG_LAYER_III"), "vorbis": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS")}
 _VORBIS_KBPS = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320, 500)
 """Nominal rates of the quality steps 0 to 10, 44.1 kHz stereo."""
@@ -115,20 +115,25 @@ def through(path: Path, wanted: Codec) -> Decoded:
         return _through(source, wanted)
 
 
+def coded_rate_hz(sample_rate_hz: int, wanted: Codec) -> int:
+    """The rate at which a codec takes what has this one."""
+    if wanted.kind == "opus" or sample_rate_hz > HIGHEST_RATE_HZ:
+        return HIGHEST_RATE_HZ
+    if wanted.kind == "mp3" and sample_rate_hz not in (32_000, 44_100, 48_000):
+        return 44_100
+    return sample_rate_hz
+
+
 def _through(source: AudioSource, wanted: Codec) -> Decoded:
-    rate_hz = source.sample_rate_hz
-    if wanted.kind == "opus" or rate_hz > HIGHEST_RATE_HZ:
-        rate_hz = HIGHEST_RATE_HZ
-    elif wanted.kind == "mp3" and rate_hz not in (32_000, 44_100, 48_000):
-        rate_hz = 44_100
+    rate_hz = coded_rate_hz(source.sample_rate_hz, wanted)
     with tempfile.TemporaryDirectory(prefix="match-codec-") as folder:
-        path = Path(folder) / f"coded.{_ENDINGS[wanted.kind]}"
+        path = Path(folder) / f"coded{ENDINGS[wanted.kind]}"
         middle = resampled_length_samples(source.length_samples, source.sample_rate_hz, rate_hz) // 2
         given, came = (_Measured(rate_hz, source.channels, middle) for _ in range(2))
         blocks = (given.update(b) for b in resampled_blocks(source, sample_rate_hz=rate_hz, block_samples=FRAMES))
         try:
-            (_write_aac if wanted.kind == "aac" else _write)(path, blocks, rate_hz, source.channels, wanted)
-            for block in (_read_aac if wanted.kind == "aac" else _read)(path, rate_hz, source.channels):
+            encode(path, blocks, rate_hz, source.channels, wanted)
+            for block in decode(path, rate_hz, source.channels):
                 came.update(block)
         except (soundfile.SoundFileError, subprocess.SubprocessError, OSError) as error:
             raise FileError(f"{source.name}: {wanted.name} failed ({error})") from error
@@ -171,6 +176,16 @@ class _Measured:
     def excerpt(self) -> Samples:
         """The samples around that place."""
         return np.concatenate(self._parts)
+
+
+def encode(path: Path, blocks: Iterator[Samples], rate_hz: int, channels: int, wanted: Codec) -> None:
+    """Write blocks (channels, n) as a file of the codec, at `coded_rate_hz`; its ending is one of `ENDINGS`."""
+    (_write_aac if wanted.kind == "aac" else _write)(path, blocks, rate_hz, channels, wanted)
+
+
+def decode(path: Path, rate_hz: int, channels: int) -> Iterator[Samples]:
+    """Blocks (channels, n) of a file that `encode` wrote, unclipped float."""
+    return (_read_aac if path.suffix == ENDINGS["aac"] else _read)(path, rate_hz, channels)
 
 
 def _write(path: Path, blocks: Iterator[Samples], rate_hz: int, channels: int, wanted: Codec) -> None:

@@ -125,8 +125,8 @@ def deliver(
 
     source: the target of `plan`, or a finished master where there is no plan. What is too loud is turned down as a
     whole; only where a destination demands more loudness is anything limited further. codecs: tried beside those of
-    each destination that has any. stem: of the files' names; the source's where None. Raises FileError, PlanError, UnfitError,
-    SettingsError; a file that is in place is whole.
+    each destination that has any. stem: of the files' names; the source's where None. Raises FileError, PlanError,
+    UnfitError, SettingsError; a file that is in place is whole.
     """
     folder, places, asked = Path(folder), destinations(tuple(names)), tuple(codec(text) for text in codecs)
     with opened(source) as given:
