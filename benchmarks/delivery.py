@@ -60,7 +60,8 @@ def measured(track: Path, folder: Path) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for each in delivery.delivered:
         place, profile = each.verdict.destination, each.profile
-        assert each.output is not None and profile is not None
+        assert each.output is not None
+        assert profile is not None
         limit = place.ceiling_for(profile.integrated_lufs)
         for text in ("", *place.codecs):
             if text and missing(codec(text)):
@@ -99,7 +100,8 @@ def main() -> None:
     print(f"\n{len(rows)} files and decodings of {len(chosen)} masters at {LOUDNESS_LUFS:g} LUFS")
     for name, allowed in ALLOWED_DB.items():
         over = sorted(rows, key=lambda row: -float(str(row[name])))
-        print(f"{name}: {sum(float(str(row[name])) > allowed for row in rows)} above the limit by more than {allowed} dB")
+        beyond = sum(float(str(row[name])) > allowed for row in rows)
+        print(f"{name}: {beyond} above the limit by more than {allowed} dB")
         for row in over[:3]:
             print(f"  {float(str(row[name])):+.3f} dB  {row['track']}, {row['destination']}, {row['codec']}")
     sys.exit(any(float(str(row[name])) > allowed for row in rows for name, allowed in ALLOWED_DB.items()))
