@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 import soundfile
@@ -19,12 +19,15 @@ from dsp.chain import BLOCK_SAMPLES
 from dsp.errors import AudioError, FileError, UnfitError
 from dsp.kernels import deinterleave
 from matcher.io.decoding import Decoder, decoder
+from matcher.io.foreign import available, decoded
 from matcher.io.hashing import audio_hash, content_hash
-from matcher.io.headers import AudioChunk, audio_chunk, format_claimed
+from matcher.io.headers import Header, Spliced, read_header
 from matcher.io.naming import PathLike, reason, shown, system_path
 from matcher.io.resampling import resampled_blocks
 
-READABLE = "WAV, RF64, W64, AIFF, FLAC, CAF, OGG (Vorbis, Opus) and MP3"
+READABLE = "WAV, RF64, BW64, W64, AIFF, FLAC, CAF, OGG (Vorbis, Opus) and MP3"
+FOREIGN = ("MP4", "Matroska")
+"""What is read through ffmpeg."""
 SHORTEST_S = 0.5
 MOST_CHANNELS = 2
 _LONGEST_SAMPLES = 2**48
@@ -37,6 +40,12 @@ _BITS = {
 """Lossless encodings and the integer depth that holds them; what is not listed is lossy."""
 
 
+class Closable(Protocol):
+    """What holds something until it is closed."""
+
+    def close(self) -> None: ...
+
+
 @dataclass(eq=False, kw_only=True)
 class AudioSource(ABC):
     """Sound that can be read in blocks; a context manager. One reader at a time: a source keeps its place.
@@ -45,6 +54,7 @@ class AudioSource(ABC):
     container, subtype: as libsndfile names them (`WAV`, `PCM_24`), `MEMORY` for an `Audio`.
     dtype: of all blocks, float32 where it holds every sample of the source exactly, otherwise float64.
     warnings: one line each on what is odd but legal, such as a file that ends before its header says.
+    channel_mask: the loudspeakers that the channels are for, as in WAVE_FORMAT_EXTENSIBLE; None where it is not said.
     """
 
     name: str
@@ -56,6 +66,7 @@ class AudioSource(ABC):
     subtype: str
     dtype: np.dtype[Any]
     warnings: tuple[str, ...] = ()
+    channel_mask: int | None = None
 
     @property
     def bit_depth(self) -> int | None:
@@ -136,6 +147,9 @@ class AudioFile(AudioSource):
 
     path: Path
     decoder: Decoder = field(repr=False)
+    valid_bits: int | None = None
+    kept: Closable | None = field(default=None, repr=False)
+    """What has to stay open as long as the decoder."""
     _scratch: Samples | None = field(default=None, repr=False)
     _hash: str | None = field(default=None, repr=False)
 
@@ -163,6 +177,15 @@ class AudioFile(AudioSource):
 
     def close(self) -> None:
         self.decoder.close()
+        if self.kept is not None:
+            self.kept.close()
+
+    @property
+    def bit_depth(self) -> int | None:
+        depth = super().bit_depth
+        if depth is None or self.valid_bits is None:
+            return depth
+        return next(bits for bits in (8, 16, 24, 32) if bits >= self.valid_bits)
 
     def _frames(self, count: int) -> Samples:
         """Room for interleaved frames, kept from block to block: fresh pages cost more than the work on them."""
@@ -222,40 +245,60 @@ def _in_memory(audio: Audio) -> AudioArray:
 
 
 def _file(path: Path) -> AudioFile:
-    name = shown(path)
-    claimed, chunk = _peek(path)
-    if chunk is not None and chunk.claimed_bytes == 0 and chunk.present_bytes > 0:
-        raise FileError(
-            f"{name}: its header says 0 bytes of audio, though {chunk.present_bytes} bytes follow "
-            "(a recorder that crashed?); repair the header first"
-        )
-    try:
-        file = soundfile.SoundFile(system_path(path))
-    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
-        # TypeError: soundfile wants a rate for what ends in .raw.
-        raise FileError(_refusal(name, claimed, error)) from error
+    header = _peek(path)
+    file, kept = _opened(path, header)
     if file.frames > _LONGEST_SAMPLES:
         file.close()
-        raise FileError(f"{name}: its header does not say how long it is (a stream, or unfinished); convert it first")
+        raise FileError(
+            f"{shown(path)}: its header does not say how long it is (a stream, or unfinished); convert it first"
+        )
     container = "WAV" if file.format == "WAVEX" else file.format
+    foreign = kept is not None and not isinstance(kept, Spliced)
     wide = file.subtype in ("DOUBLE", "PCM_32", "ALAC_32")
     opened = AudioFile(
-        name=name,
+        name=shown(path),
         path=path,
         sample_rate_hz=file.samplerate,
         channels=file.channels,
         length_samples=file.frames,
-        container=container,
-        subtype=file.subtype,
+        container="DECODED" if foreign else "RF64" if header.format == "BW64" else container,
+        subtype="DECODED" if foreign else file.subtype,
         dtype=np.dtype(np.float64 if wide else np.float32),
         decoder=decoder(file, path),
+        valid_bits=header.valid_bits,
+        channel_mask=header.channel_mask,
+        kept=kept,
     )
-    opened.warnings = _cut_short(opened, chunk)
+    odd = (f"{opened.name}: {header.odd}",) if header.odd else ()
+    opened.warnings = odd + _cut_short(opened, header)
     return opened
 
 
-def _peek(path: Path) -> tuple[str | None, AudioChunk | None]:
-    """What the first bytes claim, and the chunk of samples; FileError where there is no file with bytes to read."""
+def _opened(path: Path, header: Header) -> tuple[soundfile.SoundFile, Closable | None]:
+    """The file in libsndfile's hands, behind a header or a conversion where it needs one; and what to close with it."""
+    name = shown(path)
+    kept: Closable | None = None
+    try:
+        if header.format in FOREIGN and available():
+            kept = decoded(path)
+            return soundfile.SoundFile(kept.name), kept
+        if header.plain and header.sound is not None:
+            kept = Spliced(header.plain, path.open("rb"), header.sound.start, header.sound.present_bytes)
+            return soundfile.SoundFile(kept), kept
+        return soundfile.SoundFile(system_path(path)), None
+    except (soundfile.SoundFileError, RuntimeError, TypeError, ValueError) as error:
+        if kept is not None:
+            kept.close()
+        if header.format is None and available():
+            with contextlib.suppress(FileError):
+                kept = decoded(path)
+                return soundfile.SoundFile(kept.name), kept
+        # TypeError: soundfile wants a rate for what ends in .raw.
+        raise FileError(_refusal(name, header.format, error)) from error
+
+
+def _peek(path: Path) -> Header:
+    """What the header claims; FileError where there is no file with bytes to read."""
     name = shown(path)
     try:
         mode = path.stat().st_mode
@@ -264,10 +307,9 @@ def _peek(path: Path) -> tuple[str | None, AudioChunk | None]:
         if not stat.S_ISREG(mode):
             raise FileError(f"{name}: is a device or a pipe; an audio file is needed")
         with open(path, "rb") as file:
-            start = file.read(12)
-            if not start:
+            if not file.read(1):
                 raise FileError(f"{name}: is empty (0 bytes)")
-            return format_claimed(start), audio_chunk(file)
+            return read_header(file)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise FileError(f"{name}: there is no such file") from error
     except PermissionError as error:
@@ -280,11 +322,11 @@ def _peek(path: Path) -> tuple[str | None, AudioChunk | None]:
 
 def _refusal(name: str, claimed: str | None, error: Exception) -> str:
     """The line for a file that libsndfile does not open."""
-    if claimed in ("MP4", "BW64"):
-        return f"{name}: {claimed} is not supported yet; allowed are {READABLE}"
+    if claimed in FOREIGN:
+        return f"{name}: {claimed} is read by way of the program ffmpeg, which is not on the PATH; install it"
     if claimed is not None:
         return f"{name}: begins like {claimed}, but its header is damaged or cut off ({_cause(error)})"
-    return f"{name}: is not audio that can be read; allowed are {READABLE}"
+    return f"{name}: is not audio that can be read; allowed are {READABLE}; with ffmpeg also M4A, AAC, ALAC and video"
 
 
 def _cause(error: Exception) -> str:
@@ -295,7 +337,8 @@ def _cause(error: Exception) -> str:
     return " ".join(text.removeprefix("Error : ").split()).rstrip(".")
 
 
-def _cut_short(source: AudioSource, chunk: AudioChunk | None) -> tuple[str, ...]:
+def _cut_short(source: AudioSource, header: Header) -> tuple[str, ...]:
+    chunk = header.sound
     if chunk is None or not chunk.claimed_bytes or not chunk.present_bytes:
         return ()
     claimed_samples = round(source.length_samples * chunk.claimed_bytes / chunk.present_bytes)
