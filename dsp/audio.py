@@ -10,20 +10,31 @@ from numpy.typing import NDArray
 
 from dsp.errors import AudioError
 
-Layout = Literal["mono", "stereo"]
+Layout = Literal["mono", "stereo", "surround"]
 Samples = NDArray[np.floating[Any]]
 """float32 or float64, shape (channels, samples)."""
 
 LOWEST_RATE_HZ, HIGHEST_RATE_HZ = 8_000, 384_000
 
 
-def layout_of(channels: int) -> Layout:
-    """The layout that a channel count stands for; AudioError where there is none."""
+MOST_CHANNELS = 8
+
+
+def layout_of(channels: int, channel_mask: int | None = None) -> Layout:
+    """The layout that a channel count stands for; AudioError where there is none.
+
+    channel_mask: the loudspeaker of each channel, as bits; more than two channels need one.
+    """
     if channels == 1:
         return "mono"
     if channels == 2:
         return "stereo"
-    raise AudioError(f"channels: {channels} is not supported, allowed are 1 (mono) and 2 (stereo)")
+    if channel_mask is not None and channels == channel_mask.bit_count() <= MOST_CHANNELS:
+        return "surround"
+    raise AudioError(
+        f"channels: {channels} is not supported, allowed are 1 (mono) and 2 (stereo), and up to {MOST_CHANNELS} with a"
+        " channel mask that says which loudspeaker each is for"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +44,13 @@ class Audio:
     samples: float32 or float64, shape (channels, samples); ±1.0 is full scale. Never written to: a read-only
         view is kept, so a stage that forgets raises at once.
     sample_rate_hz: whole number, 8,000 to 384,000.
+    channel_mask: the loudspeaker of each channel where there are more than two, as in WAVE_FORMAT_EXTENSIBLE.
     Raises AudioError on any other shape, kind or rate, and on NaN or infinity.
     """
 
     samples: Samples
     sample_rate_hz: int
+    channel_mask: int | None = None
 
     def __post_init__(self) -> None:
         samples = np.asarray(self.samples)
@@ -45,7 +58,7 @@ class Audio:
             raise AudioError(f"samples: shape {samples.shape} is not (channels, samples)")
         if samples.dtype not in (np.float32, np.float64):
             raise AudioError(f"samples: {samples.dtype} is not float32 or float64")
-        layout_of(samples.shape[0])
+        layout_of(samples.shape[0], self.channel_mask)
         check_rate(self.sample_rate_hz)
         if not np.isfinite(samples).all():
             raise AudioError(f"samples: {int((~np.isfinite(samples)).sum())} are NaN or infinite")
@@ -55,8 +68,8 @@ class Audio:
 
     @property
     def layout(self) -> Layout:
-        """`mono` or `stereo`."""
-        return layout_of(self.samples.shape[0])
+        """`mono`, `stereo` or `surround`."""
+        return layout_of(self.samples.shape[0], self.channel_mask)
 
     @property
     def channels(self) -> int:

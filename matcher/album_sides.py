@@ -17,7 +17,7 @@ from dsp.chain import BLOCK_SAMPLES, Chain
 from dsp.effects.dither import Dither
 from dsp.errors import AudioError
 from matcher.analysis import ProfileBuilder
-from matcher.io import AudioSource, AudioWriter, OutputFormat, open_audio
+from matcher.io import AudioSource, AudioWriter, OutputFormat, need_stereo, open_audio
 from matcher.mending import Mended
 from matcher.plans import Plan
 from matcher.profile import Profile
@@ -40,6 +40,7 @@ class Side(AudioSource):
         with contextlib.ExitStack() as opened:
             parts = tuple(opened.enter_context(open_audio(source)) for source in sources)
             first = parts[0]
+            need_stereo(first, "a gapless album")
             for part in parts[1:]:
                 for what in ("sample_rate_hz", "channels"):
                     here, there = getattr(part, what), getattr(first, what)

@@ -15,6 +15,7 @@ from dsp.meters.dynamics import DynamicsMeter, figures
 from dsp.meters.loudness import LoudnessMeter, isolated_lufs
 from dsp.meters.spectrum import BandMeter, LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
+from dsp.surround import Speakers
 from dsp.units import FLOOR_DB, db_from_power
 from matcher import cache
 from matcher.io import AudioSource, open_audio, shown
@@ -37,10 +38,12 @@ def opened(source: Source) -> contextlib.AbstractContextManager[AudioSource]:
 class ProfileBuilder:
     """All meters at once over one stream."""
 
-    def __init__(self, sample_rate_hz: int, channels: int) -> None:
-        self.sample_rate_hz, self.channels = sample_rate_hz, channels
+    def __init__(self, sample_rate_hz: int, channels: int, speakers: Speakers | None = None) -> None:
+        """speakers: of more than two channels, which are heard in stereo by all but loudness and peaks."""
+        self.sample_rate_hz, self.channels, self.speakers = sample_rate_hz, channels, speakers
         self.length_samples = 0
-        self._loudness = LoudnessMeter(sample_rate_hz, channels)
+        weights = None if speakers is None else speakers.weights
+        self._loudness = LoudnessMeter(sample_rate_hz, channels, weights=weights)
         self._true_peak = TruePeakMeter(sample_rate_hz, channels)
         self._clipping = ClippingMeter(channels)
         self._dynamics = DynamicsMeter(sample_rate_hz)
@@ -52,9 +55,11 @@ class ProfileBuilder:
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
         self.length_samples += block.shape[1]
-        meters = (self._loudness, self._true_peak, self._clipping, self._dynamics, self._bands, self._spectrum)
-        for meter in meters:
+        for meter in (self._loudness, self._true_peak, self._clipping):
             meter.update(block)
+        heard = block if self.speakers is None else self.speakers.folded(block)
+        for part in (self._dynamics, self._bands, self._spectrum):
+            part.update(heard)
 
     def result(self, name: str, content_hash: str) -> Profile:
         """The profile of all that came; ends the stream."""
@@ -104,7 +109,7 @@ def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None
 
 def measure(audio: AudioSource, name: str, identity: str, progress: Progress | None = None) -> Profile:
     """One pass over opened audio."""
-    builder = ProfileBuilder(audio.sample_rate_hz, audio.channels)
+    builder = ProfileBuilder(audio.sample_rate_hz, audio.channels, audio.speakers)
     for block in audio.blocks(BLOCK_SAMPLES):
         builder.update(block)
         if progress is not None:

@@ -30,7 +30,7 @@ from dsp.restoration.polarity import Polarity
 from dsp.restoration.rumble import Rumble
 from matcher import cache
 from matcher.analysis import ProfileBuilder, Progress, Source, opened
-from matcher.io import AudioSource, shown
+from matcher.io import AudioSource, need_stereo, shown
 from matcher.mending import Mended
 from matcher.profile import Profile
 
@@ -255,6 +255,7 @@ def inspect(
     kept, where it was not known. progress: called with the share done, 0 to 1. Raises FileError, AudioError.
     """
     with opened(source) as audio:
+        need_stereo(audio, "the search for damage")
         name = audio.name if audio.path is None else shown(audio.path.name)
         identity = audio.content_hash()
         use_cache = use_cache and audio.path is not None

@@ -12,13 +12,14 @@ import msgspec
 
 from dsp.audio import Audio
 from dsp.effects.gain import Gain
+from dsp.units import gain_from_db
 from matcher import masters
 from matcher.aims import Aims
 from matcher.analysis import Progress, Source, analyze, check_fit, opened
 from matcher.blending import Analysis, Blend, Sources, as_blend, measured
 from matcher.damage import Damage, inspect
 from matcher.distance import gap
-from matcher.io import AudioSource, check_output, content_hash, default_output, output_format
+from matcher.io import AudioSource, check_output, content_hash, default_output, in_stereo, output_format
 from matcher.mending import Mended, check_residual, write_residual
 from matcher.planner.loop import Fitted, Known, make_plan, track
 from matcher.plans import Plan, Step, Track
@@ -154,6 +155,8 @@ class Prepared:
 
     sound: AudioSource
     """Behind its repairs, where there is something to repair."""
+    heard: AudioSource
+    """What the plan is tried on: the sound, or of more than two channels their stereo mix at the same loudness."""
     damage: Damage | None
     before: Profile
     goal: Reference
@@ -168,20 +171,25 @@ def _prepared(
     found: list[Damage] = []
 
     def examined(source: Source, use_cache: bool, progress: Progress) -> Profile:
-        if aims.restore != "off":
+        if aims.restore != "off" and sound.channels <= 2:
             found.append(inspect(source, strong=aims.restore == "strong", use_cache=use_cache, progress=progress))
         return analyze(source, use_cache=use_cache, progress=progress)
 
     with contextlib.ExitStack() as open_until_the_end:
         sound = open_until_the_end.enter_context(opened(target))
         before, goal = _measured(sound, asked, use_cache, examined, stages)
+        heard = in_stereo(sound)
+        if heard is not sound:
+            level_db = before.isolated_lufs - analyze(heard, use_cache=False).isolated_lufs
+            heard = in_stereo(sound, float(gain_from_db(level_db)))
         damage = found[0] if found else None
         if damage is not None and damage.mendable:
             sound = open_until_the_end.enter_context(Mended.of(sound, damage.chain))
             sound.keep(None if stages is None else lambda done: stages("repair", done))
+            heard = sound
             before = analyze(sound, use_cache=use_cache)
             check_fit(before, "target")
-        yield Prepared(sound, damage, before, goal, _warnings(target, before, asked, goal))
+        yield Prepared(sound, heard, damage, before, goal, _warnings(target, before, asked, goal))
 
 
 def _refuse_early(
@@ -238,7 +246,7 @@ def _sources(ready: Prepared) -> tuple[Track, tuple[Track, ...]]:
 
 def _fitted(ready: Prepared, aims: Aims, stages: Stages | None, known: Known | None = None) -> Fitted:
     tell: Progress | None = None if stages is None else lambda done: stages("plan", done)
-    fitted = make_plan(ready.sound, ready.before, ready.goal, aims, tell, known)
+    fitted = make_plan(ready.heard, ready.before, ready.goal, aims, tell, known)
     target, references = _sources(ready)
     mended, left_alone = _repairs(ready.damage)
     made = msgspec.structs.replace(
@@ -293,6 +301,11 @@ def _warnings(target: Source, before: Profile, asked: Blend | Choice | Reference
         if isinstance(source, str | Path):
             with opened(source) as audio:
                 found += audio.warnings
+    if before.channels > 2:
+        found.append(
+            f"{before.name} has {before.channels} channels: they are mastered linked, the LFE apart; damage is not"
+            " looked for"
+        )
     found += condition(before)
     for record in goal.tracks:
         if isinstance(record, Profile):

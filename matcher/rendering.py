@@ -17,6 +17,7 @@ from dsp.chain import BLOCK_SAMPLES, Chain
 from dsp.effect import Processor
 from dsp.effects.dither import Dither
 from dsp.errors import PlanError
+from dsp.surround import surround_processor
 from matcher.analysis import ProfileBuilder, Progress, Source, opened
 from matcher.io import (
     AudioSource,
@@ -118,6 +119,13 @@ class Stream:
         """Of the result."""
         return resampled_length_samples(self.audio.length_samples, self.audio.sample_rate_hz, self.sample_rate_hz)
 
+    def processor(self, chain: Chain) -> Processor:
+        """A fresh run of a chain over all channels."""
+        speakers = self.audio.speakers
+        if speakers is None:
+            return chain.processor(self.sample_rate_hz, self.audio.channels)
+        return surround_processor(chain, self.sample_rate_hz, speakers)
+
     def through(self, run: Processor) -> Generator[Samples, None, None]:
         """The blocks that come out; with two threads reading and processing go on while the caller takes them.
 
@@ -143,14 +151,14 @@ class Stream:
 
 
 def _into_memory(stream: Stream, chain: Chain) -> Rendered:
-    run = chain.processor(stream.sample_rate_hz, stream.audio.channels)
-    builder = ProfileBuilder(stream.sample_rate_hz, stream.audio.channels)
+    run = stream.processor(chain)
+    builder = ProfileBuilder(stream.sample_rate_hz, stream.audio.channels, stream.audio.speakers)
     parts = []
     with contextlib.closing(stream.through(run)) as blocks:
         for block in blocks:
             builder.update(block)
             parts.append(block)
-    made = Audio(np.concatenate(parts, axis=1), stream.sample_rate_hz)
+    made = Audio(np.concatenate(parts, axis=1), stream.sample_rate_hz, stream.audio.channel_mask)
     return Rendered(builder.result("result", audio_hash(made)), run.measured(), audio=made)
 
 
@@ -164,10 +172,15 @@ def _into_file(
     kept = untouched and audio.bit_depth is not None and audio.bit_depth <= format.bit_depth
     if dither != "none" and not kept:
         steps.append(Dither(bit_depth=format.dither_bits, shaped=dither == "shaped"))
-    run = Chain(tuple(steps)).processor(stream.sample_rate_hz, audio.channels)
-    builder = ProfileBuilder(stream.sample_rate_hz, audio.channels)
+    run = stream.processor(Chain(tuple(steps)))
+    builder = ProfileBuilder(stream.sample_rate_hz, audio.channels, audio.speakers)
     writer = AudioWriter(
-        output, stream.sample_rate_hz, audio.channels, length_samples=stream.length_samples, **format._asdict()
+        output,
+        stream.sample_rate_hz,
+        audio.channels,
+        length_samples=stream.length_samples,
+        channel_mask=None if audio.speakers is None else audio.channel_mask,
+        **format._asdict(),
     )
     with writer, contextlib.closing(stream.through(run)) as blocks:
         for block in blocks:

@@ -13,7 +13,7 @@ from dsp.effects.gain import Gain
 from dsp.units import db_from_gain
 from matcher.analysis import Source, analyze, opened
 from matcher.damage import Damage, Finding, inspect, noise_between
-from matcher.io import check_output, output_format
+from matcher.io import check_output, need_stereo, output_format
 from matcher.mending import Mended, check_residual, write_residual
 from matcher.planner.loop import track
 from matcher.plans import Plan, Step
@@ -60,6 +60,7 @@ def restore(
     is as in `render`. Raises FileError, AudioError, UnfitError.
     """
     with opened(target) as sound:
+        need_stereo(sound, "restoration")
         if output is not None:
             inputs = [] if sound.path is None else [sound.path]
             needed = output_format(sound, output, bit_depth).size_bytes(sound.length_samples, sound.channels)

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 namespace {
 
@@ -36,7 +37,8 @@ class Compressor {
     Ballistics ballistics;
     double makeup, average_step;
     size_t grid, position = 0;
-    double energy[2] = {0.0, 0.0}, average = 0.0;
+    std::vector<double> energy;  // of each channel over the step so far
+    double average = 0.0;
     double from, to;  // linear gains at the two ends of the running grid step
 
   public:
@@ -53,6 +55,7 @@ class Compressor {
     template <class T> void apply(Planar<T> band, PlanarOut<T> out) {
         const size_t channels = band.shape(0), samples = band.shape(1);
         nb::gil_scoped_release release;
+        energy.resize(channels, 0.0);
         for (size_t start = 0; start < samples;) {
             const size_t count = std::min(grid - position, samples - start);
             for (size_t c = 0; c < channels; ++c) {
@@ -73,8 +76,12 @@ class Compressor {
 
   private:
     void close(size_t channels) {
-        const double power = (energy[0] + energy[1]) / static_cast<double>(grid * channels);
-        energy[0] = energy[1] = 0.0;
+        double sum = 0.0;
+        for (double &part : energy) {
+            sum += part;
+            part = 0.0;
+        }
+        const double power = sum / static_cast<double>(grid * channels);
         average += (power + 1e-30 - average) * average_step;  // no denormals after the music has ended
         // A full-scale sine has a power of 1/2 and reads 0 dB.
         const double gain = ballistics.next(curve.gain(10.0 * std::log10(2.0 * average + 1e-20)));

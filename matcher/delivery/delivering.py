@@ -21,7 +21,7 @@ from matcher.delivery.checks import Measured, Verdict, judged
 from matcher.delivery.codecs import Codec, Decoded, codec, missing, through
 from matcher.delivery.destinations import Destination, destinations
 from matcher.delivery.translation import Finding, translation
-from matcher.io import AudioSource, check_output, output_format, reason, resampled_length_samples, shown
+from matcher.io import AudioSource, check_output, need_stereo, output_format, reason, resampled_length_samples, shown
 from matcher.planner.loop import track
 from matcher.plans import Plan, Step
 from matcher.profile import Profile
@@ -91,13 +91,15 @@ def check(file: Path | str, names: Sequence[str] = (), *, codecs: Sequence[str] 
     """
     file = Path(file)
     places, asked = destinations(tuple(names)), tuple(codec(text) for text in codecs)
+    with opened(file) as audio:
+        need_stereo(audio, "a delivery")
+        bit_depth = audio.bit_depth
     profile = analyze(file)
     own = tuple(dict.fromkeys([*asked, *(codec(text) for place in places for text in place.codecs)]))
     with ThreadPoolExecutor(max_workers=2) as pool:
         decoded = tuple(pool.map(lambda one: through(file, one), (each for each in own if not missing(each))))
     not_tried = tuple(line for each in own if (line := missing(each)))
-    with opened(file) as audio:
-        measured = _measured(profile, audio.bit_depth)
+    measured = _measured(profile, bit_depth)
     results = []
     for place in places:
         mine = tuple(d for d in decoded if d.codec in place.codecs)
@@ -154,6 +156,7 @@ def refuse_early(
     except OSError as error:
         raise FileError(f"{shown(folder)}: cannot be made ({reason(error)})") from error
     with opened(source) as given:
+        need_stereo(given, "a delivery")
         name = stem or (given.name if given.path is None else given.path.stem)
         outputs = {place.name: folder / f"{name}-{place.name}.wav" for place in destinations(tuple(names))}
         inputs = [] if given.path is None else [given.path]

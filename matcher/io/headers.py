@@ -10,6 +10,7 @@ import io
 import os
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 from matcher.io.chunks import UNKNOWN, Chunk, Chunked, bytes_at, read_chunks
@@ -104,6 +105,17 @@ def _plain(fmt: bytes, sound_bytes: int) -> bytes:
     ds64 = b"ds64" + struct.pack("<I", len(sizes)) + sizes
     unknown = struct.pack("<I", UNKNOWN)
     return b"RF64" + unknown + b"WAVE" + ds64 + head[4:] + b"data" + unknown
+
+
+def write_mask(path: Path, channel_mask: int) -> None:
+    """Set the channel mask in the long format chunk of a finished WAV or RF64."""
+    with path.open("r+b") as file:
+        chunked = read_chunks(file)
+        chunk = None if chunked is None else chunked.first(b"fmt ")
+        if chunk is None or chunk.present_bytes < 40:
+            raise OSError("the format chunk has no place for a channel mask")
+        file.seek(chunk.start + 20)
+        file.write(struct.pack("<I", channel_mask))
 
 
 class Spliced(io.RawIOBase):

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matcher.io.reading import AudioSource
 
 _CONTAINERS = {".wav": "WAV", ".wave": "WAV", ".rf64": "RF64", ".flac": "FLAC", ".aif": "AIFF", ".aiff": "AIFF"}
+FLAC_MASKS = {3: 0x7, 4: 0x33, 5: 0x37, 6: 0x3F, 7: 0x70F, 8: 0x63F}
+"""Which loudspeakers the channels of a FLAC are for, by their number."""
 _HEADER_BYTES = 4096
 """More than any header that is written here."""
 

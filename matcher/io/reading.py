@@ -18,18 +18,19 @@ from dsp.audio import HIGHEST_RATE_HZ, LOWEST_RATE_HZ, Audio, Samples
 from dsp.chain import BLOCK_SAMPLES
 from dsp.errors import AudioError, FileError, UnfitError
 from dsp.kernels import deinterleave
+from dsp.surround import Speakers
 from matcher.io.decoding import Decoder, decoder
 from matcher.io.foreign import available, decoded
 from matcher.io.hashing import audio_hash, content_hash
 from matcher.io.headers import Header, Spliced, read_header
 from matcher.io.naming import PathLike, reason, shown, system_path
+from matcher.io.outputs import FLAC_MASKS
 from matcher.io.resampling import resampled_blocks
 
 READABLE = "WAV, RF64, BW64, W64, AIFF, FLAC, CAF, OGG (Vorbis, Opus) and MP3"
 FOREIGN = ("MP4", "Matroska")
 """What is read through ffmpeg."""
 SHORTEST_S = 0.5
-MOST_CHANNELS = 2
 _LONGEST_SAMPLES = 2**48
 """Beyond it lies what libsndfile says of a FLAC without a length."""
 
@@ -87,6 +88,11 @@ class AudioSource(ABC):
     def duration_s(self) -> float:
         """How long it plays."""
         return self.length_samples / self.sample_rate_hz
+
+    @property
+    def speakers(self) -> Speakers | None:
+        """The loudspeakers of more than two channels; None of mono and stereo."""
+        return Speakers(self.channel_mask) if self.channels > 2 and self.channel_mask is not None else None
 
     def blocks(self, block_samples: int = BLOCK_SAMPLES) -> Iterator[Samples]:
         """All samples from the start, as arrays (channels, block_samples) of `dtype`, the last one shorter.
@@ -225,9 +231,9 @@ def read_audio(source: PathLike | Audio | AudioSource, *, sample_rate_hz: int | 
     opened = open_audio(source)
     with contextlib.nullcontext() if opened is source else opened:
         if sample_rate_hz is None or sample_rate_hz == opened.sample_rate_hz:
-            return Audio(opened.read(0, opened.length_samples), opened.sample_rate_hz)
+            return Audio(opened.read(0, opened.length_samples), opened.sample_rate_hz, opened.channel_mask)
         blocks = list(resampled_blocks(opened, sample_rate_hz=sample_rate_hz))
-        return Audio(np.concatenate(blocks, axis=1), sample_rate_hz)
+        return Audio(np.concatenate(blocks, axis=1), sample_rate_hz, opened.channel_mask)
 
 
 def _in_memory(audio: Audio) -> AudioArray:
@@ -240,6 +246,7 @@ def _in_memory(audio: Audio) -> AudioArray:
         container="MEMORY",
         subtype="FLOAT" if audio.samples.dtype == np.float32 else "DOUBLE",
         dtype=audio.samples.dtype,
+        channel_mask=audio.channel_mask,
         audio=audio,
     )
 
@@ -266,7 +273,7 @@ def _file(path: Path) -> AudioFile:
         dtype=np.dtype(np.float64 if wide else np.float32),
         decoder=decoder(file, path),
         valid_bits=header.valid_bits,
-        channel_mask=header.channel_mask,
+        channel_mask=FLAC_MASKS.get(file.channels) if file.format == "FLAC" else header.channel_mask,
         kept=kept,
     )
     odd = (f"{opened.name}: {header.odd}",) if header.odd else ()
@@ -348,11 +355,23 @@ def _cut_short(source: AudioSource, header: Header) -> tuple[str, ...]:
     return (f"{source.name}: is cut short: {source.duration_s:.1f} s are there, its header says {claimed_s:.1f} s",)
 
 
+def _check_loudspeakers(source: AudioSource) -> None:
+    if source.channel_mask is None or source.channel_mask.bit_count() != source.channels:
+        raise FileError(
+            f"{source.name}: has {source.channels} channels and no channel mask that says which loudspeaker each is"
+            " for; allowed are mono, stereo, and WAV or FLAC with one, as 5.1 and 7.1"
+        )
+    try:
+        Speakers(source.channel_mask)
+    except AudioError as error:
+        raise FileError(f"{source.name}: {error}") from error
+
+
 def _check_fit(source: AudioSource) -> None:
     """What the engine can work on."""
     name = source.name
-    if source.channels > MOST_CHANNELS:
-        raise FileError(f"{name}: has {source.channels} channels; allowed are 1 and 2, until more are supported")
+    if source.channels > 2:
+        _check_loudspeakers(source)
     if not LOWEST_RATE_HZ <= source.sample_rate_hz <= HIGHEST_RATE_HZ:
         raise FileError(
             f"{name}: its sample rate, {source.sample_rate_hz} Hz, is not within {LOWEST_RATE_HZ} to "

@@ -18,8 +18,9 @@ from dsp.audio import Audio, Samples, check_rate, layout_of
 from dsp.chain import blocks_of
 from dsp.errors import AudioError, FileError
 from dsp.kernels import interleave_float, interleave_pcm
+from matcher.io.headers import write_mask
 from matcher.io.naming import PathLike, reason, shown, system_path
-from matcher.io.outputs import OutputFormat, container_of, mode_of
+from matcher.io.outputs import FLAC_MASKS, OutputFormat, container_of, mode_of
 
 _SIZE_LIMIT_BYTES = 2**32 - 2**16
 """WAV and AIFF count their bytes in 32 bits; a little is left for the header."""
@@ -35,7 +36,8 @@ class AudioWriter:
     and removed after any exception: no reader ever sees half a file, and what was there before stays until then.
 
     path: its suffix is not looked at; a link is followed. container, bit_depth, is_float: an `OutputFormat`.
-    length_samples: where known; a WAV that would exceed 4 GiB is then written as RF64.
+    length_samples: where known; a WAV that would exceed 4 GiB is then written as RF64. channel_mask: which loudspeaker
+    each channel is for, of more than two.
     Integer formats: samples are rounded to the nearest step and clamped at full scale. Samples that lie on the
     steps already, as `Dither` leaves them, are kept exactly. Dithering is not done here.
     Raises FileError where the file cannot be written as asked, AudioError for samples that no file can hold.
@@ -51,17 +53,20 @@ class AudioWriter:
         bit_depth: int,
         is_float: bool = False,
         length_samples: int | None = None,
+        channel_mask: int | None = None,
     ) -> None:
         self.name = shown(path)
         self.sample_rate_hz = check_rate(sample_rate_hz)
-        layout_of(channels)
-        self.channels = channels
+        layout_of(channels, channel_mask)
+        self.channels, self.channel_mask = channels, channel_mask
         self.length_samples = 0
         self.format = OutputFormat(container, bit_depth, is_float).checked(self.name)
         if length_samples is not None and self._is_too_large(length_samples) and container == "WAV":
             self.format = self.format._replace(container="RF64")
         if length_samples is not None and self._is_too_large(length_samples):
             raise FileError(self._too_large())
+        if channels > 2:
+            self._check_loudspeakers()
         self._final = Path(os.path.realpath(path))
         self._temporary = self._final.parent / f".{secrets.token_hex(8)}{self._final.suffix}"
         self._file: soundfile.SoundFile | None = None
@@ -85,7 +90,7 @@ class AudioWriter:
                 self.sample_rate_hz,
                 self.channels,
                 self.format.subtype,
-                format=self.format.container,
+                format="WAVEX" if self.channels > 2 and self.format.container == "WAV" else self.format.container,
             )
             if self.format.is_float:
                 # The PEAK chunk holds the time of day, and the same samples would make other bytes.
@@ -98,6 +103,13 @@ class AudioWriter:
                 raise FileError(f"{self.name}: cannot be written ({error})") from error
             raise
         return self
+
+    def _check_loudspeakers(self) -> None:
+        container = self.format.container
+        if container == "FLAC" and self.channel_mask != FLAC_MASKS.get(self.channels):
+            raise FileError(f"{self.name}: FLAC has no place for these {self.channels} loudspeakers; write .wav")
+        if container == "AIFF":
+            raise FileError(f"{self.name}: AIFF does not say which loudspeaker a channel is for; write .wav or .flac")
 
     def write(self, block: Samples) -> None:
         """Append (channels, n) samples, float32 or float64."""
@@ -152,6 +164,8 @@ class AudioWriter:
                 raise FileError(f"{self.name}: {written} of {self.length_samples} samples arrived on the disk")
             if not written:
                 raise FileError(f"{self.name}: there are no samples to write")
+            if self.channel_mask is not None and self.format.container in ("WAV", "RF64"):
+                write_mask(self._temporary, self.channel_mask)
             _flush(self._temporary)
             os.replace(self._temporary, self._final)
         except soundfile.SoundFileError as error:
@@ -202,6 +216,7 @@ def write_audio(path: PathLike, audio: Audio, *, bit_depth: int = 24, is_float: 
         bit_depth=bit_depth,
         is_float=is_float,
         length_samples=length,
+        channel_mask=audio.channel_mask,
     ) as writer:
         writer.write(audio.samples)
 

@@ -11,7 +11,7 @@ import soundfile
 import soxr
 
 from dsp.meters.loudness import short_term_lufs
-from matcher.io import AudioSource
+from matcher.io import AudioSource, in_stereo
 from matcher.profile import Profile
 
 CLIP_S, FADE_S = 8.0, 0.03
@@ -42,7 +42,7 @@ def places_s(profile: Profile) -> tuple[float, float]:
 
 def clip(source: AudioSource, start_s: float, gain_db: float) -> Clip:
     """`CLIP_S` of a source from `start_s`, turned by `gain_db`."""
-    rate = source.sample_rate_hz
+    rate, source = source.sample_rate_hz, in_stereo(source)
     first = min(round(start_s * rate), max(0, source.length_samples - round(CLIP_S * rate)))
     frames = source.read(first, min(round(CLIP_S * rate), source.length_samples - first)).T.astype(np.float32)
     if rate != RATE_HZ:

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import AsyncIterator
 
 from dsp.errors import FileError, MatchError
-from matcher.io import open_audio
+from matcher.io import need_stereo, open_audio
 from matcher.serve.store import Sound, Store, clean_name
 
 LARGEST_BYTES = 2 * 1024**3
@@ -39,6 +39,7 @@ async def take_in(
                     raise _too_large(name, size, largest_bytes)
                 file.write(chunk)
         with open_audio(path) as audio:
+            need_stereo(audio, "the page")
             sound = Sound(
                 id=identity,
                 name=name,
