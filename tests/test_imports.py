@@ -100,7 +100,8 @@ SLOW = ("librosa", "sklearn", "pyloudnorm", "matplotlib", "scipy.signal", "scipy
 """Seconds to import: inside the function that needs them, and never in `dsp`."""
 FILE_LIBRARIES = {
     "soundfile": {
-        "matcher.io", "matcher.io.*", "matcher.page.*", "matcher.demo", "matcher.verifying", "matcher.delivery.codecs"
+        "matcher.io", "matcher.io.*", "matcher.page.*", "matcher.demo", "matcher.verifying",
+        "matcher.delivery.*"
     }
 }  # fmt: skip
 PUBLIC_FUNCTIONS = {"match", "analyze", "plan", "render", "album", "learn"}

@@ -238,7 +238,7 @@ UNREADABLE = {
     "aiff header cut": (lambda f: damage(save(f / "a.aiff", noise()), b"", keep=30), FileError, "begins like AIFF"),
     "broken m4a": (lambda f: text(f / "a.m4a", b"\0\0\0\x20ftypM4A "), FileError, "ffmpeg"),
     "no samples": (lambda f: save_wav(f / "a.wav", samples=0), UnfitError, "a.wav: holds no samples"),
-    "six channels": (lambda f: save_wav(f / "a.wav", channels=6), FileError, "has 6 channels; allowed are 1 and 2"),
+    "six channels": (lambda f: save_wav(f / "a.wav", channels=6), FileError, "has 6 channels and no channel mask"),
     "low rate": (lambda f: save(f / "a.wav", noise(), 7_999), FileError,
                  "its sample rate, 7999 Hz, is not within 8000 to 384000 Hz"),
     "high rate": (lambda f: save(f / "a.wav", noise(), 384_001), FileError, "384001 Hz, is not within 8000"),
