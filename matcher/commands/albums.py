@@ -24,8 +24,20 @@ from matcher.commands.terminal import (
 )
 
 if TYPE_CHECKING:
+    from matcher.album_reporting import AlbumReport
     from matcher.albums import Mapped
     from matcher.executors import Executor
+
+
+def _counts(ctx: click.Context, param: click.Parameter, value: str | None) -> tuple[int, ...]:
+    """Whole numbers with commas."""
+    if value is None:
+        return ()
+    parts = value.split(",")
+    if not all(part.strip().isdecimal() and int(part) > 0 for part in parts):
+        raise click.BadParameter(f"{value!r} is not numbers of tracks with commas, as 5,4")
+    return tuple(int(part) for part in parts)
+
 
 MOVE = click.FloatRange(0.0, 24.0)
 
@@ -46,6 +58,10 @@ MOVE = click.FloatRange(0.0, 24.0)
               help="Of the masters.")
 @click.option("--bit-depth", type=click.Choice(["16", "24", "32"]), default=None,
               help="16 and 24 are integers, 32 is floating point; each track's own by default.")
+@click.option("--cue", is_flag=True,
+              help="Also write what a pressing plant wants: all tracks as one WAV, CUE sheet, PQ list, checksums.")
+@click.option("--sides", callback=_counts, default=None, metavar="N,N",
+              help="With --cue: how many tracks each side has, a WAV for each.")
 @click.option("--report", "report_path", type=PATH, default=None, metavar="FILE", help="Also write the report as JSON.")
 @click.option("--force", is_flag=True, help="Begin anew and replace what is there.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output.")
@@ -70,6 +86,9 @@ def album(
         from matcher.executors import executor
 
     force, as_json, quiet = options["force"], options.pop("as_json"), options.pop("quiet")
+    cue, sides = options.pop("cue"), options.pop("sides")
+    if sides and not cue:
+        raise click.UsageError("--sides is for --cue")
     if report_path is not None:
         check_text(report_path, force, others=(lead, *tracks))
     limits = Limits(
@@ -91,6 +110,10 @@ def album(
             map=_mapped(workers, stages),
             **options,
         )
+    if cue and not report.failed:
+        _handed_over(report, output, sides, gapless=options["gapless"], quiet=quiet or as_json)
+    elif cue:
+        say("not handed over: a track is missing")
     if report_path is not None:
         write_text(report_path, report.to_json())
     if as_json:
@@ -100,6 +123,21 @@ def album(
     for name, why in report.failed.items():
         say(f"not made: {why if name in why else f'{name}: {why}'}")
     return UNREADABLE if report.failed else DONE
+
+
+def _handed_over(report: AlbumReport, output: Path, sides: tuple[int, ...], *, gapless: bool, quiet: bool) -> None:
+    """All tracks as one WAV a side, in the folder of the masters."""
+    from matcher.album_handover import entry_of, hand_over
+    from matcher.io import shown
+
+    entries = [entry_of(track.output) for track in report.tracks]
+    name = f"{output.absolute().name}-album"
+    # What an earlier run handed over is of these very tracks, and made anew.
+    made = hand_over(entries, output, name, sides=sides, gapless=gapless, force=True)
+    for remark in made.remarks:
+        say(remark)
+    if not quiet:
+        click.echo(f"handed over: {', '.join(shown(path.name) for path in made.files)}")
 
 
 def _mapped(workers: Executor | None, stages: Callable[[str, float], None] | None) -> Mapped:
