@@ -38,6 +38,8 @@ LAYERS = {
     "matcher.aims": "dsp.effect",
     "matcher.io": "matcher.io.*",
     "matcher.io.*": "matcher.io.* dsp.chain matcher.version",
+    "matcher.metadata": "matcher.metadata.*",
+    "matcher.metadata.*": "matcher.metadata.* dsp.errors",
     "matcher.profile": "dsp.chain",
     "matcher.cache": "matcher.profile matcher.version",
     "matcher.features": "matcher.profile",
