@@ -138,7 +138,7 @@ def _kind(sources: Sequence[AudioSource], wav: Path) -> tuple[int, int, OutputFo
         for what in ("sample_rate_hz", "channels", "subtype"):
             here, there = getattr(source, what), getattr(first, what)
             if here != there:
-                raise FileError(f"{source.name}: its {what}, {here}, is not {there} as in {first.name}, on the same side")
+                raise FileError(f"{source.name}: its {what}, {here}, is not {there}, as of {first.name} on its side")
     if first.sample_rate_hz % FRAMES_PER_S:
         raise FileError(f"{first.name}: {first.sample_rate_hz} Hz has no whole number of samples in a CD frame")
     return first.sample_rate_hz, first.channels, output_format(first, wav)

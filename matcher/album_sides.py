@@ -17,10 +17,11 @@ from dsp.chain import BLOCK_SAMPLES, Chain
 from dsp.effects.dither import Dither
 from dsp.errors import AudioError
 from matcher.analysis import ProfileBuilder
-from matcher.io import AudioSource, AudioWriter, OutputFormat, need_stereo, open_audio
+from matcher.io import AudioSource, AudioWriter, OutputFormat, carried, need_stereo, open_audio
 from matcher.mending import Mended
 from matcher.plans import Plan
 from matcher.profile import Profile
+from matcher.rendering import described_by
 
 CROSSING_S = 0.05
 """From one track's settings to the next one's, half of it on either side of the boundary."""
@@ -198,6 +199,7 @@ def render_side(
                 place, side.sample_rate_hz, side.channels, length_samples=part.length_samples, **format._asdict()
             ) as writer:
                 profile = _measure(stream, part, writer.write)
+                writer.metadata = described_by(carried(part, side.sample_rate_hz), format, profile)
             finished(number, profile)
 
 

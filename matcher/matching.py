@@ -75,6 +75,7 @@ def match(
     bit_depth: int | None = None,
     sample_rate_hz: int | None = None,
     dither: Noise = "tpdf",
+    replay_gain: bool = False,
     threads: int = 2,
     use_cache: bool = True,
     residual: Path | str | None = None,
@@ -85,9 +86,9 @@ def match(
     reference: a track, several that are averaged, a `blend` with tracks of their own for tone, dynamics or loudness, a
     `Choice` among presets, or a `Reference` that was measured before. output: the file to write; `NAME-mastered.wav`
     beside a target that is a file, in memory (`report.audio`) for an `Audio`. bit_depth: 16, 24 or 32 (float); the
-    target's own where None. sample_rate_hz: the target's own where None. dither: as in `render`. residual: where to
-    write what the repairs took out, input minus output, as 32-bit float. Raises FileError, AudioError, UnfitError; then
-    no file is left.
+    target's own where None. sample_rate_hz: the target's own where None. dither, replay_gain: as in `render`. residual:
+    where to write what the repairs took out, input minus output, as 32-bit float. Raises FileError, AudioError,
+    UnfitError; then no file is left.
     """
     started = time.perf_counter()
     aims = aims or Aims()
@@ -112,6 +113,7 @@ def match(
                 bit_depth=bit_depth,
                 sample_rate_hz=sample_rate_hz,
                 dither=dither,
+                replay_gain=replay_gain,
                 threads=threads,
                 progress=None if stages is None else lambda done: stages("render", done),
                 accept=lambda found: last or corrected(plan, found) is None,

@@ -24,13 +24,16 @@ from matcher.io import (
     AudioWriter,
     OutputFormat,
     audio_hash,
+    carried,
     check_output,
+    described,
     output_format,
     resampled_blocks,
     resampled_length_samples,
     shown,
 )
 from matcher.mending import Mended
+from matcher.metadata import Metadata, lost
 from matcher.plans import Plan
 from matcher.profile import Profile
 
@@ -49,6 +52,8 @@ class Rendered:
     format: OutputFormat | None = None
     audio: Audio | None = None
     """The sound itself where no file was asked for."""
+    lost: tuple[str, ...] = ()
+    """What the source says beside its samples and the format has no place for."""
 
 
 Accept = Callable[[Rendered], bool]
@@ -63,6 +68,7 @@ def render(
     bit_depth: int | None = None,
     sample_rate_hz: int | None = None,
     dither: Noise = "tpdf",
+    replay_gain: bool = False,
     threads: int = 2,
     block_samples: int = BLOCK_SAMPLES,
     progress: Progress | None = None,
@@ -71,7 +77,8 @@ def render(
     """Run a plan over a file or an `Audio`; to a file where `output` is given, else into memory as float.
 
     bit_depth: 16, 24 or 32 (float); the source's own where None. sample_rate_hz: of the result; the source's own where
-    None. dither: for a file of integers that are not the source's own. The samples do not depend on `threads` or
+    None. dither: for a file of integers that are not the source's own. Tags, pictures, markers and broadcast fields are
+    carried over; replay_gain: with the result's own ReplayGain. The samples do not depend on `threads` or
     `block_samples`. accept: asked before the file is put in place; a render that it refuses leaves no file. A plan with
     repairs is for the file it was made for alone. Raises FileError, AudioError, PlanError.
     """
@@ -83,7 +90,8 @@ def render(
         format = output_format(audio, output, bit_depth)
         needed = format.size_bytes(stream.length_samples, audio.channels)
         check_output(output, inputs=inputs, force=force, needed_bytes=needed)
-        return _into_file(stream, plan.chain, Path(output), format, dither, accept or (lambda made: True))
+        wanted = _Wanted(Path(output), format, dither, replay_gain, accept or (lambda made: True))
+        return _into_file(stream, plan.chain, wanted)
 
 
 def mended(audio: AudioSource, plan: Plan) -> contextlib.AbstractContextManager[AudioSource]:
@@ -162,10 +170,19 @@ def _into_memory(stream: Stream, chain: Chain) -> Rendered:
     return Rendered(builder.result("result", audio_hash(made)), run.measured(), audio=made)
 
 
-def _into_file(
-    stream: Stream, chain: Chain, output: Path, format: OutputFormat, dither: Noise, accept: Accept
-) -> Rendered:
-    audio = stream.audio
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """The file to be made."""
+
+    output: Path
+    format: OutputFormat
+    dither: Noise
+    replay_gain: bool
+    accept: Accept
+
+
+def _into_file(stream: Stream, chain: Chain, wanted: _Wanted) -> Rendered:
+    audio, format, dither = stream.audio, wanted.format, wanted.dither
     steps = list(chain.active())
     # Samples that nothing touched and that the file's steps can hold are passed on as they are, without new noise.
     untouched = not steps and not stream.resampled and not isinstance(audio, Mended)
@@ -174,8 +191,9 @@ def _into_file(
         steps.append(Dither(bit_depth=format.dither_bits, shaped=dither == "shaped"))
     run = stream.processor(Chain(tuple(steps)))
     builder = ProfileBuilder(stream.sample_rate_hz, audio.channels, audio.speakers)
+    told = carried(audio, stream.sample_rate_hz)
     writer = AudioWriter(
-        output,
+        wanted.output,
         stream.sample_rate_hz,
         audio.channels,
         length_samples=stream.length_samples,
@@ -186,10 +204,20 @@ def _into_file(
         for block in blocks:
             writer.write(block)
             builder.update(block)
-        made = Rendered(builder.result(shown(output.name), ""), run.measured(), output=output, format=format)
-        if not accept(made):
+        profile = builder.result(shown(wanted.output.name), "")
+        lacking = lost(told, writer.format.container)
+        made = Rendered(profile, run.measured(), output=wanted.output, format=format, lost=lacking)
+        writer.metadata = described_by(told, format, profile, replay_gain=wanted.replay_gain)
+        if not wanted.accept(made):
             writer.discard()
     return made
+
+
+def described_by(told: Metadata, format: OutputFormat, profile: Profile, *, replay_gain: bool = False) -> Metadata:
+    """What was carried over, with the figures of the result."""
+    names = ("integrated_lufs", "range_lu", "true_peak_dbtp", "max_momentary_lufs", "max_short_term_lufs")
+    figures = {name: getattr(profile, name) for name in names}
+    return described(told, format, profile.sample_rate_hz, profile.channels, replay_gain=replay_gain, **figures)
 
 
 def ahead(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:

@@ -49,6 +49,7 @@ def restore(
     bit_depth: int | None = None,
     sample_rate_hz: int | None = None,
     dither: Noise = "tpdf",
+    replay_gain: bool = False,
     threads: int = 2,
     use_cache: bool = True,
     stages: Callable[[str, float], None] | None = None,
@@ -87,6 +88,7 @@ def restore(
                 bit_depth=bit_depth,
                 sample_rate_hz=sample_rate_hz,
                 dither=dither,
+                replay_gain=replay_gain,
                 threads=threads,
                 progress=None if stages is None else lambda done: stages("restore", done),
             )

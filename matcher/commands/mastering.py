@@ -96,6 +96,7 @@ def _mastered(
             bit_depth=depth(options),
             sample_rate_hz=options["sample_rate"],
             dither=options["dither"],
+            replay_gain=options["replaygain"],
             threads=options["threads"],
             use_cache=not options["no_cache"],
             residual=residual,
@@ -195,6 +196,7 @@ def render(target: Path, plan_file: Path, output: Path | None, **options: Any) -
             bit_depth=depth(options),
             sample_rate_hz=options["sample_rate"],
             dither=options["dither"],
+            replay_gain=options["replaygain"],
             threads=options["threads"],
             progress=None if stages is None else lambda done: stages("render", done),
         )

@@ -69,6 +69,7 @@ WRITING = (
                  help="The noise under which integer files are rounded: white, or moved to where it is heard least."),
     click.option("--sample-rate", type=click.IntRange(8000, 384_000), default=None, metavar="HZ",
                  help="Rate of the result; the target's own by default."),
+    click.option("--replaygain", is_flag=True, help="Tag the result with its own ReplayGain; the source's is dropped."),
     click.option("--verify", is_flag=True, help="Read the file again with other meters; to disagree is an error."),
     click.option("--threads", type=click.IntRange(1, 2), default=2, show_default=True, help="Changes no sample."),
     click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output."),

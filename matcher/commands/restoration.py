@@ -82,6 +82,7 @@ def restore(
             bit_depth=depth(options),
             sample_rate_hz=options["sample_rate"],
             dither=options["dither"],
+            replay_gain=options["replaygain"],
             threads=options["threads"],
             stages=stages,
         )

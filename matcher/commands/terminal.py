@@ -126,7 +126,8 @@ def in_place(rendered: Rendered) -> Iterator[None]:
 def kind(rendered: Rendered) -> str:
     kind = rendered.format
     assert kind is not None
-    return f"{kind.container} {kind.bit_depth} bit{' float' if kind.is_float else ''}"
+    left_out = f", without {', '.join(rendered.lost)}: no place for it" if rendered.lost else ""
+    return f"{kind.container} {kind.bit_depth} bit{' float' if kind.is_float else ''}{left_out}"
 
 
 def verified(target: Path, rendered: Rendered, made: Plan) -> None:

@@ -4,6 +4,8 @@
 work begins. Every refusal is one line that names the file, what is wrong with it, and what is allowed.
 """
 
+from matcher.io.carrying import carried as carried
+from matcher.io.carrying import described as described
 from matcher.io.folding import in_stereo as in_stereo
 from matcher.io.folding import need_stereo as need_stereo
 from matcher.io.hashing import audio_hash as audio_hash

@@ -21,6 +21,7 @@ from dsp.kernels import interleave_float, interleave_pcm
 from matcher.io.headers import write_mask
 from matcher.io.naming import PathLike, reason, shown, system_path
 from matcher.io.outputs import FLAC_MASKS, OutputFormat, container_of, mode_of
+from matcher.metadata import Metadata, write_metadata
 
 _SIZE_LIMIT_BYTES = 2**32 - 2**16
 """WAV and AIFF count their bytes in 32 bits; a little is left for the header."""
@@ -67,6 +68,8 @@ class AudioWriter:
             raise FileError(self._too_large())
         if channels > 2:
             self._check_loudspeakers()
+        self.metadata = Metadata()
+        """What the file is to say beside its samples; to be set before the exit."""
         self._final = Path(os.path.realpath(path))
         self._temporary = self._final.parent / f".{secrets.token_hex(8)}{self._final.suffix}"
         self._file: soundfile.SoundFile | None = None
@@ -166,6 +169,8 @@ class AudioWriter:
                 raise FileError(f"{self.name}: there are no samples to write")
             if self.channel_mask is not None and self.format.container in ("WAV", "RF64"):
                 write_mask(self._temporary, self.channel_mask)
+            if not self.metadata.is_empty():
+                write_metadata(self._temporary, self.format.container, self.metadata)
             _flush(self._temporary)
             os.replace(self._temporary, self._final)
         except soundfile.SoundFileError as error:
