@@ -6,11 +6,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
-from dsp.fir import Fir, FirStream
+from dsp.fir import Fir, FirStream, design
 from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import band_centres_hz
 from dsp.units import db_from_gain, db_from_power
@@ -28,7 +27,6 @@ RUMBLE_HZ, RUMBLE_DB = 30.0, -30.0
 RIAA_S = (3180e-6, 318e-6, 75e-6)
 """Time constants of the playback curve; a record is cut with its inverse."""
 RIAA_OVER_DB = 6.0
-_RIAA_POINTS, _RIAA_TAPS = 1 << 15, 4096
 
 
 @dataclass(frozen=True)
@@ -139,18 +137,15 @@ def _higher(so_far: float, block: Samples | None) -> float:
 
 
 def riaa_record(sample_rate_hz: int) -> Fir:
-    """The curve of a cutting amplifier, 0 dB at 1 kHz, with the phase of its circuit.
+    """The curve of a cutting amplifier, 0 dB at 1 kHz; of minimum phase, as its circuit is.
 
     Its rise ends above 20 kHz, as that of every real one does.
     """
-    hz = scipy.fft.rfftfreq(_RIAA_POINTS, 1.0 / sample_rate_hz)
-    response = _cut(hz) / np.abs(_cut(np.array([1000.0])))
-    taps = scipy.fft.irfft(response)[:_RIAA_TAPS]
-    taps[-256:] *= np.linspace(1.0, 0.0, 256)
-    return Fir(taps, 0)
-
-
-def _cut(hz: Array) -> NDArray[np.complex128]:
-    s = 2j * np.pi * np.minimum(hz, 20_000.0)
     low, middle, high = RIAA_S
-    return np.asarray((1.0 + s * low) * (1.0 + s * high) / (1.0 + s * middle))
+
+    def cut_db(hz: Array) -> Array:
+        s = 2j * np.pi * np.minimum(hz, 20_000.0)
+        return np.asarray(20.0 * np.log10(np.abs((1.0 + s * low) * (1.0 + s * high) / (1.0 + s * middle))))
+
+    level_db = float(cut_db(np.array([1000.0]))[0])
+    return design(lambda hz: cut_db(hz) - level_db, sample_rate_hz)
