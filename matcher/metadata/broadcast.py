@@ -43,7 +43,7 @@ _AXML = (
     "      <dc:identifier>ISRC:{code}</dc:identifier>\n"
     "    </ebucore:identifier>\n"
     "  </ebucore:coreMetadata>\n"
-    "</ebucore:ebuCoreMain>\n"
+    "</ebucore:ebuCoreMain>"
 )
 _CODE = re.compile("[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 _IN_AXML = re.compile(rb">\s{0,100}ISRC:\s{0,100}([A-Za-z0-9-]{12,15})\s{0,100}<")

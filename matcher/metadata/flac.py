@@ -1,7 +1,8 @@
 """FLAC's metadata blocks (RFC 9639, section 8), read and written.
 
 What only a WAV has a place for (bext, iXML, axml, markers to the sample, loops) stands in APPLICATION blocks named
-"riff", each of one whole chunk, as `flac --keep-foreign-metadata` keeps them.
+"riff", each of one whole chunk, as `flac --keep-foreign-metadata` keeps them. There is no whole WAV to be made of
+them: `flac -d` decodes such a file with a warning, and refuses only where told to restore one.
 """
 
 from __future__ import annotations

@@ -15,6 +15,8 @@ from matcher.metadata.names import FROM_ID3, own_name
 
 _FRAME_ID = re.compile(rb"[A-Z][A-Z0-9]{2,3}")
 _CODECS = ("latin-1", "utf-16", "utf-16-be", "utf-8")
+_NUMBERED = re.compile("(comment)? ?[0-9]{0,3}")
+"""What tells several comments apart, and says nothing more."""
 _MIMES = {b"JPG": "image/jpeg", b"PNG": "image/png"}
 _MOST_DESCRIPTION_BYTES = 1024
 MUSICBRAINZ = b"http://musicbrainz.org"
@@ -170,9 +172,9 @@ def _add_described(name: str, described: str, texts: list[str], found: Gathering
     described = described.strip().lower()
     if described == "id3v1 comment":
         return
-    plain = not described or described.isdigit()  # numbers tell several comments apart
+    is_plain = name == "lyrics" or _NUMBERED.fullmatch(described)
     for text in texts:
-        found.add(name if plain or name == "lyrics" else described, text)
+        found.add(name if is_plain else described, text)
 
 
 def _texts(encoding: int, data: bytes) -> list[str]:

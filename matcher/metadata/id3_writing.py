@@ -32,6 +32,7 @@ def id3_tag(tags: Tags, pictures: Sequence[Picture]) -> bytes:
             body += frame
     if not body:
         return b""
+    body += bytes(len(body) % 2)  # filled up within itself: not every reader of chunks expects a pad byte
     size = bytes(len(body) >> shift & 0x7F for shift in (21, 14, 7, 0))
     return b"ID3\x03\x00\x00" + size + bytes(body)
 
@@ -92,8 +93,8 @@ def _date_frames(values: tuple[str, ...]) -> list[bytes]:
 
 
 def _described_frame(name: str, number: int, text: str) -> bytes:
-    """A comment or lyrics. No two may bear the same description: from the second on it is their number."""
-    described = str(number) if number > 1 else ""
+    """A comment or lyrics. No two may bear the same description: from the second on it has their number."""
+    described = f"{'comment' if name == 'COMM' else 'lyrics'} {number}" if number > 1 else ""
     encoding = 0 if text.isascii() else 1
     texts = _encoded(described, encoding, ends=True) + _encoded(text, encoding)
     return _frame(name, bytes([encoding]) + b"eng" + texts)

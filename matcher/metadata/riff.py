@@ -119,9 +119,9 @@ class WaveChunks:
         elif name == b"bext":
             self._found.broadcast = broadcast_of(content, order)
         elif name == b"iXML":
-            self._found.ixml = content
+            self._found.ixml = _document(content)
         elif name == b"axml":
-            self._found.axml = content
+            self._found.axml = _document(content)
         elif name == b"cue ":
             self._positions = positions_of(content, order)
         elif name == b"smpl":
@@ -163,3 +163,9 @@ class WaveChunks:
             self._lengths.setdefault(number, length)
         if text:
             (self._labels if kind == b"labl" else self._notes).setdefault(number, text)
+
+
+def _document(content: bytes) -> bytes:
+    """XML without the white space or NULs that fill up a chunk; in UTF-16 they would be half letters."""
+    is_wide = content[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in content[:4]
+    return content if is_wide else content.rstrip(b"\0 \t\r\n")
