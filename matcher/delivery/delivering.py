@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from dsp.effects.gain import Gain
 from dsp.effects.limiter import Limiter
@@ -29,8 +30,10 @@ from matcher.rendering import Noise, Rendered, mended, render
 
 PASSES = 3
 """A file that fails is made again, at most so many times."""
-SAFETY_DB, MORE_DB = 0.03, 0.1
-"""What is kept free below a ceiling, and what is taken beyond the excess, as each pass moves the codec's noise."""
+SAFETY_DB = 0.05
+"""Kept free below a ceiling: other meters read up to 0.1 dB more than there is."""
+MORE_DB = 0.1
+"""Taken beyond the excess where a codec made it: each pass moves its noise."""
 Tell = Callable[[str, float], None]
 
 
@@ -287,15 +290,16 @@ def _better(
     version: _Version, profile: Profile, place: Destination, decoded: tuple[Decoded, ...]
 ) -> _Version | None:
     """The version to make after one that measured this; None where nothing is wrong with it."""
-    peaks = [profile.true_peak_dbtp, *(d.true_peak_dbtp + SAFETY_DB for d in decoded)]
+    coded = max((d.true_peak_dbtp for d in decoded), default=-np.inf)
+    peak = max(profile.true_peak_dbtp, coded) + SAFETY_DB
     if place.goal_lufs is None:
-        over = max(peaks) - place.ceiling_for(profile.integrated_lufs)
+        over = peak - place.ceiling_for(profile.integrated_lufs)
         if over <= 0.0:
             return None
-        more = MORE_DB if decoded else SAFETY_DB
+        more = MORE_DB if coded > profile.true_peak_dbtp else 0.005
         return msgspec.structs.replace(version, trim_db=_hundredths(version.trim_db - over - more))
     missing = place.goal_lufs - profile.integrated_lufs
-    over = max(peaks) + min(missing, 0.0) - place.ceiling_dbtp
+    over = peak + min(missing, 0.0) - place.ceiling_dbtp
     if over <= 0.0 and abs(missing) <= 0.5 * place.tolerance_lu:
         return None
     better = version
