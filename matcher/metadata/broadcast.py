@@ -46,6 +46,7 @@ _AXML = (
     "</ebucore:ebuCoreMain>"
 )
 _CODE = re.compile("[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
+_SEARCHED_BYTES = 2**22
 _IN_AXML = re.compile(rb">\s{0,100}ISRC:\s{0,100}([A-Za-z0-9-]{12,15})\s{0,100}<")
 
 
@@ -92,7 +93,7 @@ def axml_of(isrc: str) -> bytes:
 
 def isrc_in(axml: bytes) -> str:
     """The code in an axml chunk; "" where there is none. Searched as text: an XML parser can be led astray."""
-    found = _IN_AXML.search(axml)
+    found = _IN_AXML.search(axml, 0, _SEARCHED_BYTES)
     code = found[1].decode("ascii").replace("-", "").upper() if found else ""
     return code if _CODE.fullmatch(code) else ""
 

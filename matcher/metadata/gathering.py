@@ -14,6 +14,9 @@ MOST_TEXT_BYTES = 2**20
 """No single tag is longer."""
 MOST_ITEMS = 10_000
 """No more chunks, frames, comments, markers or loops are looked at."""
+MOST_VALUES = 100
+"""No tag has more values, no file more pictures."""
+_MOST_FILE_BYTES = 2**42
 
 
 class Gathering:
@@ -36,13 +39,13 @@ class Gathering:
         if not name or not value or len(value) > MOST_TEXT_BYTES:
             return
         values = self.tags.setdefault(name, [])
-        if len(values) < 100 and value not in values:
+        if len(values) < MOST_VALUES and value not in values:
             values.append(value)
 
     def add_picture(self, picture: Picture) -> None:
         """One more picture, as long as all of them stay within the limit."""
         fits = self.picture_bytes + len(picture.data) <= MOST_CHUNK_BYTES
-        if picture.data and fits and len(self.pictures) < 100 and 0 <= picture.kind <= 20:
+        if picture.data and fits and len(self.pictures) < MOST_VALUES and 0 <= picture.kind <= 20:
             self.pictures.append(picture)
             self.picture_bytes += len(picture.data)
 
@@ -85,7 +88,7 @@ def tidy(tags: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]:
 
 def plain_text(data: bytes) -> str:
     """Text whose encoding nobody states: UTF-8 where it is that, else Windows' Western letters."""
-    data = data.partition(b"\0")[0]
+    data = data[: MOST_TEXT_BYTES + 1].partition(b"\0")[0]
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError:
@@ -101,6 +104,8 @@ def fitting(text: str, most_bytes: int) -> bytes:
 
 def bytes_at(file: BinaryIO, at: int, count: int) -> bytes:
     """Up to `count` bytes, never more than one item may have; fewer at the end of the file."""
+    if not 0 <= at <= _MOST_FILE_BYTES:  # a made-up size leads there, and the system would refuse
+        return b""
     file.seek(at)
     return file.read(min(max(count, 0), MOST_CHUNK_BYTES))
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 import re
 from typing import BinaryIO, NamedTuple
 
-from matcher.metadata.gathering import MOST_ITEMS, MOST_TEXT_BYTES, Gathering, bytes_at, plain_text, size_of
+from matcher.metadata.gathering import (
+    MOST_ITEMS,
+    MOST_TEXT_BYTES,
+    MOST_VALUES,
+    Gathering,
+    bytes_at,
+    plain_text,
+    size_of,
+)
 from matcher.metadata.genres import GENRES, genre_names
 from matcher.metadata.items import Picture
 from matcher.metadata.names import FROM_ID3, own_name
@@ -19,6 +27,8 @@ _NUMBERED = re.compile("(comment)? ?[0-9]{0,3}")
 """What tells several comments apart, and says nothing more."""
 _MIMES = {b"JPG": "image/jpeg", b"PNG": "image/png"}
 _MOST_DESCRIPTION_BYTES = 1024
+_ENDED = {1: re.compile(rb"(?s)(.*?)\0"), 2: re.compile(rb"(?s)((?:..)*?)\0\0")}
+"""A text and the NUL that ends it, by the bytes of a letter."""
 MUSICBRAINZ = b"http://musicbrainz.org"
 """Who gives out the UFID that tells one recording."""
 
@@ -184,7 +194,7 @@ def _texts(encoding: int, data: bytes) -> list[str]:
         data = data[: len(data) & ~1]
     if encoding == 1 and data[:2] not in (b"\xff\xfe", b"\xfe\xff"):
         codec = "utf-16-le"
-    texts = data.decode(codec, "replace").split("\0")
+    texts = data.decode(codec, "replace").split("\0", 2 * MOST_VALUES)[: 2 * MOST_VALUES]
     if encoding == 1:
         texts = [_in_order(text) for text in texts]
     # A NUL at the end closes the last string and opens none.
@@ -214,11 +224,8 @@ def _take_picture(content: bytes, found: Gathering, *, is_v22: bool) -> None:
         return
     width = 2 if encoding in (1, 2) else 1
     head = rest[1 : 1 + _MOST_DESCRIPTION_BYTES]
-    ends = (at for at in range(0, len(head), width) if head[at : at + width] == bytes(width))
-    end = next(ends, None)
-    if end is None or not rest:
+    described = _ENDED[width].match(head)
+    if described is None or not rest:
         return
-    description = _texts(encoding, head[:end])[0]
-    found.add_picture(
-        Picture(data=rest[1 + end + width :], mime=mime, kind=rest[0], description=description.strip())
-    )
+    description = _texts(encoding, described[1])[0].strip()
+    found.add_picture(Picture(data=rest[1 + described.end() :], mime=mime, kind=rest[0], description=description))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
-from matcher.metadata.gathering import MOST_CHUNK_BYTES, MOST_TEXT_BYTES
+from matcher.metadata.gathering import MOST_CHUNK_BYTES, MOST_TEXT_BYTES, MOST_VALUES
 from matcher.metadata.id3 import MUSICBRAINZ
 from matcher.metadata.items import Picture
 from matcher.metadata.names import ID3_ADDRESSES, ID3_TEXTS, NAMES, own_name
@@ -41,7 +41,7 @@ def held_pictures(pictures: Sequence[Picture]) -> list[Picture]:
     """The pictures that one tag takes."""
     held: list[Picture] = []
     left = MOST_CHUNK_BYTES - _RESERVE_BYTES
-    for picture in pictures[:100]:
+    for picture in pictures[:MOST_VALUES]:
         if 0 < len(picture.data) <= left and 0 <= picture.kind <= 20:
             held.append(picture)
             left -= len(picture.data) + 4096

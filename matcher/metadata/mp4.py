@@ -44,8 +44,8 @@ def _atoms(file: BinaryIO, start: int, stop: int) -> Iterator[_Atom]:
     """The atoms between two places of a file."""
     at = start
     for _ in range(MOST_ITEMS):
-        head = bytes_at(file, at, 16)
-        if at + 8 > stop or len(head) < 8:
+        head = bytes_at(file, at, 16) if at + 8 <= stop else b""
+        if len(head) < 8:
             return
         size, inside = int.from_bytes(head[:4], "big"), 8
         if size == 1:  # the size needs 64 bits
