@@ -23,6 +23,8 @@ def tracks_of(given: Iterable[Path | str]) -> list[Path]:
     found: dict[Path, Path] = {}
     for source in map(Path, given):
         for track in _listed(source):
+            if "\0" in str(track):
+                raise FileError(f"{shown(source)}: {shown(track)} is no name that a file can have")
             found.setdefault(track.resolve(), track)
     return list(found.values())
 

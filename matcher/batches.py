@@ -65,6 +65,9 @@ def tasks_of(source: Path, reference: Path | None, folder: Path) -> list[Task]:
         raise FileError(f"{shown(source)}: holds nothing to match")
     seen: dict[str, Task] = {}
     for task in found:
+        for path in (task.target, task.output):
+            if "\0" in str(path):
+                raise FileError(f"{shown(source)}: {shown(path)} is no name that a file can have")
         place = os.path.realpath(task.output)
         if place in seen:
             both = f"{shown(seen[place].target)} and {shown(task.target)}"

@@ -1,4 +1,4 @@
-"""What is fuzzed: every parser of what strangers send. A target takes bytes, and may raise nothing but our own errors."""
+"""What is fuzzed: every parser of what strangers send. A target takes bytes, and raises faults of ours alone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import soundfile
 
 from dsp.errors import MatchError
 from matcher.album_lists import tracks_of
-from matcher.batches import from_csv
+from matcher.batches import tasks_of
 from matcher.io import open_audio
 from matcher.metadata import lost, read_metadata, write_metadata
 from matcher.plans import Plan
@@ -28,6 +28,10 @@ def _room() -> Path:
     """A folder of this process's own, in memory where there is such a place."""
     shared = Path("/dev/shm")
     return Path(tempfile.mkdtemp(prefix="match-fuzz-", dir=shared if os.access(shared, os.W_OK) else None))
+
+
+def _one_line(error: MatchError) -> None:
+    assert "\n" not in str(error)
 
 
 class Targets:
@@ -67,14 +71,14 @@ class Targets:
                 for start in range(0, min(source.length_samples, MOST_SAMPLES), BLOCK_SAMPLES):
                     source.read(start, min(BLOCK_SAMPLES, source.length_samples - start))
         except MatchError as error:
-            assert "\n" not in str(error)
+            _one_line(error)
 
     def plan(self, data: bytes) -> None:
         """A plan, and every chain that is made of one."""
         try:
             made = Plan.from_json(data)
         except MatchError as error:
-            assert "\n" not in str(error)
+            _one_line(error)
             return
         assert Plan.from_json(made.to_json()) == made
         assert made.chain is not None
@@ -84,7 +88,7 @@ class Targets:
         try:
             Preset.from_json(data)
         except MatchError as error:
-            assert "\n" not in str(error)
+            _one_line(error)
 
     def lists(self, data: bytes) -> None:
         """A playlist, a CUE sheet, a table of a batch."""
@@ -93,8 +97,8 @@ class Targets:
             path.write_bytes(data)
             try:
                 if ending == ".csv":
-                    from_csv(path, None, self.room)
+                    tasks_of(path, None, self.room)
                 else:
                     tracks_of([path])
             except MatchError as error:
-                assert "\n" not in str(error)
+                _one_line(error)
