@@ -202,6 +202,6 @@ def checked_name(name: str) -> str:
         raise SettingsError(f"name: {name!r} is not 1 to 80 characters without slashes, not a dot first") from error
 
 
-def as_rows(matrix: Array) -> tuple[Row, ...]:
-    """A matrix as it is written."""
-    return tuple(tuple(round(float(v), 5) + 0.0 for v in row) for row in matrix)
+def as_rows(covariance: Array) -> tuple[Row, ...]:
+    """A covariance as it is written; what rounding inside a product made of its symmetry is made good."""
+    return tuple(tuple(round(float(v), 5) + 0.0 for v in row) for row in (covariance + covariance.T) / 2.0)

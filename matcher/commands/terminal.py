@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from matcher.plans import Plan
     from matcher.rendering import Rendered
 
+BAR_AFTER_S = 1.0
 DONE, UNEXPECTED, USAGE, UNREADABLE, REFUSED, DISAGREED, INTERRUPTED = 0, 1, 2, 3, 4, 5, 130
 EPILOG = """\b
 Exit codes:
@@ -87,7 +88,7 @@ def progress(shown: bool) -> Iterator[Callable[[str, float], None] | None]:
         if name not in tasks:
             tasks[name] = bar.add_task(name, total=1.0)
         bar.update(tasks[name], completed=done)
-        if not bar.live.is_started and time.monotonic() - started > 1.0:
+        if not bar.live.is_started and time.monotonic() - started > BAR_AFTER_S:
             bar.start()
 
     try:

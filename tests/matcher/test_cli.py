@@ -162,16 +162,16 @@ class TestScreen:
         assert ended.stderr == ""
         assert ended.returncode == 1
 
-    def test_a_bar_on_a_terminal_alone(self, record: Audio, record_file: Path, tmp_path: Path) -> None:
+    def test_a_bar_on_a_terminal_alone(self, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
         """What lasts shows its stages on a terminal; --quiet, a pipe and a file show nothing."""
         import pty
 
-        target = tmp_path / "long.wav"
-        soundfile.write(target, np.tile(record.samples.T * 0.3, (5, 1)), RATE, subtype="PCM_24")
+        at_once = "import matcher.commands.terminal as t; t.BAR_AFTER_S = 0.0; from matcher.cli import main; main()"
 
         def shown(*more: str) -> tuple[int, bytes]:
             ours, theirs = pty.openpty()
-            words = [*COMMAND, str(target), str(record_file), "-o", str(tmp_path / "o.wav"), "--force", *QUICK, *more]
+            words = [sys.executable, "-c", at_once, str(mix_file), str(record_file), "-o", str(tmp_path / "o.wav")]
+            words += ["--force", *QUICK, *more]
             terminal = {**os.environ, "TERM": "xterm"}
             process = subprocess.Popen(words, stderr=theirs, stdout=subprocess.PIPE, env=terminal)
             os.close(theirs)
