@@ -4,6 +4,8 @@ BIN := .venv/bin
 INSTALLED := .venv/installed
 # As many test processes as cores: matrix products in each must not want all of them.
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+# A test process that dies ends the run as failed; without this it is started again and again.
+ON_ALL_CORES := -n auto --dist loadfile --max-worker-restart=0
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-all lint bench docs quality clean
@@ -17,10 +19,10 @@ demo: $(INSTALLED) ## make two songs and match one to the other: demo/demo-mix-m
 	@echo "The master: demo/demo-mix-mastered.wav, beside demo/demo-mix.wav and demo/demo-reference.wav"
 
 test: $(INSTALLED) ## the tests, without those that take minutes, on all cores
-	$(ONE_THREAD) $(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest -m "not slow" $(ON_ALL_CORES)
 
 test-all: $(INSTALLED) ## all tests
-	$(ONE_THREAD) $(BIN)/python -m pytest -n auto --dist loadfile
+	$(ONE_THREAD) $(BIN)/python -m pytest $(ON_ALL_CORES)
 
 lint: $(INSTALLED) ## ruff and mypy
 	$(BIN)/python -m ruff check .
@@ -48,4 +50,6 @@ $(INSTALLED): pyproject.toml CMakeLists.txt $(wildcard dsp/kernels/*.cpp dsp/ker
 		{ echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@# librosa compiles itself at its first import; several processes that did so at a time have crashed.
+	@$(BIN)/python -W ignore -c 'from librosa import core, feature, onset, segment, util'
 	@touch $@
