@@ -53,6 +53,11 @@ class MainFirst(click.Group):
         return [name for name in self.commands if name != "master"]
 
 
+# The threads of a matrix library wait for the next product by spinning: all products here are small, and the waiting
+# cost as much as the work. To be said before NumPy is loaded; who has said otherwise is heard.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def main() -> None:
     """Entry point of `match`: runs the command and turns every deliberate error into one line and an exit code."""
     for stream in (sys.stdout, sys.stderr):

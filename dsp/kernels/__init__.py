@@ -16,6 +16,7 @@ from dsp.kernels._kernels import NoiseGains as NoiseGains
 from dsp.kernels._kernels import NoiseShapers as NoiseShapers
 from dsp.kernels._kernels import SegmentPowers as SegmentPowers
 from dsp.kernels._kernels import TruePeaks as TruePeaks
+from dsp.kernels._kernels import band_powers as band_powers
 from dsp.kernels._kernels import burg as burg
 from dsp.kernels._kernels import deinterleave as deinterleave
 from dsp.kernels._kernels import fill_gap as fill_gap
@@ -25,3 +26,4 @@ from dsp.kernels._kernels import interleave_pcm as interleave_pcm
 from dsp.kernels._kernels import level_gains as level_gains
 from dsp.kernels._kernels import quantise as quantise
 from dsp.kernels._kernels import social_step as social_step
+from dsp.kernels._kernels import windowed as windowed

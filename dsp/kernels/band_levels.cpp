@@ -2,7 +2,6 @@
 #include "kernels.hpp"
 
 #include <algorithm>
-#include <array>
 #include <cmath>
 
 namespace {
@@ -22,60 +21,93 @@ Section butterworth(double hz, double rate, bool high) {
     return {b0, high ? -2.0 * b0 : 2.0 * b0, b0, 2.0 * (k * k - 1.0) / a0, (1.0 - k / q + k * k) / a0};
 }
 
-// Two channels side by side, so that the compiler can keep them in one register.
-struct Pair {
-    double z1[2] = {0.0, 0.0}, z2[2] = {0.0, 0.0};
-    inline void run(const Section &s, const double *in, double *out) {
-        for (int c = 0; c < 2; ++c) {
-            const double x = in[c], y = s.b0 * x + z1[c];
-            z1[c] = s.b1 * x - s.a1 * y + z2[c];
-            z2[c] = s.b2 * x - s.a2 * y;
-            out[c] = y;
+// Lanes are filters that run side by side. Written as loops of a fixed length, which become vectors.
+template <int N> struct Lanes {
+    double v[N];
+};
+
+template <int N> struct Sections {
+    Lanes<N> b0, b1, b2, a1, a2, z1{}, z2{};
+    void set(int lane, const Section &s) {
+        b0.v[lane] = s.b0, b1.v[lane] = s.b1, b2.v[lane] = s.b2, a1.v[lane] = s.a1, a2.v[lane] = s.a2;
+    }
+    inline Lanes<N> run(const Lanes<N> &x) {
+        Lanes<N> y;
+        for (int i = 0; i < N; ++i) {
+            y.v[i] = b0.v[i] * x.v[i] + z1.v[i];
+            z1.v[i] = (b1.v[i] * x.v[i] + z2.v[i]) - a1.v[i] * y.v[i];
+            z2.v[i] = b2.v[i] * x.v[i] - a2.v[i] * y.v[i];
         }
+        return y;
     }
 };
 
-struct BandLevels {
-    Section low_of_low, high_of_low, low_of_high, high_of_high;
-    std::array<Pair, 8> z;
+// Low and high of both channels are four lanes, the two halves of the middle band two each.
+struct Filters {
+    Sections<4> outer[2];
+    Sections<2> middle[4];
+};
 
-    BandLevels(double rate, double low_hz, double high_hz)
-        : low_of_low(butterworth(low_hz, rate, false)), high_of_low(butterworth(low_hz, rate, true)),
-          low_of_high(butterworth(high_hz, rate, false)), high_of_high(butterworth(high_hz, rate, true)) {}
+struct Level {
+    double top[2 * kBands], sum[2 * kBands];  // left and right of each band
+};
+
+template <class T>
+inline void stretch(const T *left, const T *right, int64_t samples, Filters &state, Level &level) {
+    Filters f = state;
+    Level l{};
+    for (int64_t n = 0; n < samples; ++n) {
+        const double raw[2] = {static_cast<double>(left[n]), static_cast<double>(right[n])};
+        const double x[2] = {raw[0] + 1e-30, raw[1] + 1e-30};  // no denormals after the music has ended
+        const Lanes<4> outer = f.outer[1].run(f.outer[0].run({{x[0], x[1], x[0], x[1]}}));
+        Lanes<2> mid{{x[0], x[1]}};
+        for (Sections<2> &section : f.middle) mid = section.run(mid);
+        const double y[2 * kBands] = {outer.v[0], outer.v[1], mid.v[0], mid.v[1], outer.v[2], outer.v[3], raw[0], raw[1]};
+        for (int i = 0; i < 2 * kBands; ++i) {
+            const double size = std::fabs(y[i]);
+            l.top[i] = l.top[i] > size ? l.top[i] : size;
+            l.sum[i] += y[i] * y[i];
+        }
+    }
+    state = f;
+    level = l;
+}
+
+VECTOR_CLONES void stretch_f(const float *l, const float *r, int64_t n, Filters &f, Level &v) { stretch(l, r, n, f, v); }
+VECTOR_CLONES void stretch_d(const double *l, const double *r, int64_t n, Filters &f, Level &v) {
+    stretch(l, r, n, f, v);
+}
+
+struct BandLevels {
+    Filters filters;
+
+    BandLevels(double rate, double low_hz, double high_hz) {
+        for (int i = 0; i < 4; ++i)
+            for (Sections<4> &section : filters.outer)
+                section.set(i, i < 2 ? butterworth(low_hz, rate, false) : butterworth(high_hz, rate, true));
+        for (int i = 0; i < 2; ++i)
+            for (int k = 0; k < 4; ++k)
+                filters.middle[k].set(i, k < 2 ? butterworth(low_hz, rate, true) : butterworth(high_hz, rate, false));
+    }
 
     // Peak and energy of each stretch of a block (1 or 2 channels): stretch i ends before sample stops[i].
     // peak, energy: (stretches, bands).
     template <class T>
     void measure(Planar<T> in, Row<int64_t> stops, PlanarOut<double> peak, PlanarOut<double> energy) {
-        const bool stereo = in.shape(0) > 1;
-        const T *left = in.data(), *right = in.data() + (stereo ? in.shape(1) : 0);
+        const T *left = in.data(), *right = in.data() + (in.shape(0) > 1 ? in.shape(1) : 0);
         const size_t stretches = stops.shape(0);
         nb::gil_scoped_release release;
         int64_t n = 0;
         for (size_t i = 0; i < stretches; ++i) {
-            double top[kBands] = {0.0, 0.0, 0.0, 0.0}, sum[kBands] = {0.0, 0.0, 0.0, 0.0};
-            for (const int64_t stop = stops(i); n < stop; ++n) {
-                const double raw[2] = {left[n], right[n]};
-                const double x[2] = {raw[0] + 1e-30, raw[1] + 1e-30};  // no denormals after the music has ended
-                double low[2], mid[2], high[2];
-                z[0].run(low_of_low, x, low);
-                z[1].run(low_of_low, low, low);
-                z[2].run(high_of_high, x, high);
-                z[3].run(high_of_high, high, high);
-                z[4].run(high_of_low, x, mid);
-                z[5].run(high_of_low, mid, mid);
-                z[6].run(low_of_high, mid, mid);
-                z[7].run(low_of_high, mid, mid);
-                const double *bands[kBands] = {low, mid, high, raw};
-                for (int b = 0; b < kBands; ++b) {
-                    const double l = bands[b][0], r = bands[b][1];
-                    top[b] = std::max(top[b], std::max(std::abs(l), std::abs(r)));
-                    sum[b] += 0.5 * (l * l + r * r);
-                }
-            }
+            Level level;
+            if constexpr (sizeof(T) == sizeof(float))
+                stretch_f(left + n, right + n, stops(i) - n, filters, level);
+            else
+                stretch_d(left + n, right + n, stops(i) - n, filters, level);
+            n = stops(i);
             for (int b = 0; b < kBands; ++b) {
-                peak(i, b) = top[b];
-                energy(i, b) = sum[b];
+                peak(i, b) = std::max(level.top[2 * b], level.top[2 * b + 1]);
+                energy(i, b) = 0.5 * (level.sum[2 * b] + level.sum[2 * b + 1]);
             }
         }
     }

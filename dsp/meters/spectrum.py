@@ -15,12 +15,15 @@ import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
+from dsp.kernels import band_powers, windowed
 from dsp.units import erb_number, frequency_from_erb_number
 
 BLOCK_S = 0.05
 LOWEST_HZ, HIGHEST_HZ = 22.0, 20_000.0
 BANDS = 40
 _BATCH = 48
+_CHANNELS = ("mid", "side")
+_NO_TOTALS = np.empty((3, 0))
 
 
 def band_edges_hz() -> NDArray[np.float64]:
@@ -70,19 +73,34 @@ def _window(size: int) -> NDArray[np.float64]:
     return hann * np.sqrt(2.0 / (np.sum(hann**2) * size))
 
 
-def _powers(frames: NDArray[np.floating]) -> tuple[NDArray[np.floating], ...]:
-    """(channels, frames, size) windowed left/right or mono to power of mid, side and their product, (frames, bins)."""
-    spectra = scipy.fft.rfft(frames, axis=-1)
-    spectra[..., [0, -1]] *= np.sqrt(0.5)  # the two bins without a mirror image, sizes being even
-    if len(spectra) == 1:
-        mid = spectra[0].real ** 2 + spectra[0].imag ** 2
-        return mid, np.zeros_like(mid), np.zeros_like(mid)
-    left, right = spectra
-    power_left = left.real**2 + left.imag**2
-    power_right = right.real**2 + right.imag**2
-    both = 2.0 * (left.real * right.real + left.imag * right.imag)
-    total = power_left + power_right
-    return 0.25 * (total + both), 0.25 * (total - both), 0.25 * (power_left - power_right)
+class _Bands:
+    """Bands of a spectrum's bins, those at the edges by their share; measured by a kernel.
+
+    channels: which power each set of edges is for, 0 mid, 1 side, 2 mid times side.
+    """
+
+    def __init__(self, size: int, sample_rate_hz: int, groups: list[tuple[int, NDArray[np.float64]]]) -> None:
+        self.sizes = [len(edges) - 1 for _, edges in groups]
+        power = np.concatenate([np.full(len(edges) - 1, channel) for channel, edges in groups] or [[]])
+        # In bins: one reaches half its width to either side. DC belongs to no band.
+        places = [np.clip(edges * (size / sample_rate_hz), 0.5, size // 2 + 0.5) for _, edges in groups]
+        low = np.concatenate([place[:-1] for place in places] or [[]])
+        high = np.concatenate([place[1:] for place in places] or [[]])
+        first, last = np.floor(low + 0.5), np.ceil(high + 0.5) - 1.0
+        self._table = (
+            power.astype(np.int64),
+            np.where(high > low, first, 0).astype(np.int64),
+            np.where(high > low, last, -1).astype(np.int64),
+            np.minimum(first + 0.5, high) - low,
+            high - (last - 0.5),
+        )
+
+    def powers(self, frames: NDArray[np.floating], totals: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Windowed frames (channels, frames, size) to band powers (frames, bands); totals (3, bins) get every bin."""
+        spectra = scipy.fft.rfft(frames, axis=-1)
+        out = np.empty((frames.shape[1], len(self._table[0])), dtype=np.float32)
+        band_powers(spectra.view(frames.dtype), *self._table, totals, out)
+        return out
 
 
 class _Frames:
@@ -122,7 +140,7 @@ class _Frames:
                 starts.append(start - self.origin)
                 self.index += 1
             if starts and (len(starts) == _BATCH or not inside or start + self.size > end):
-                batches.append(self._gather(starts))
+                batches.append(self._gather(self.pending, starts))
                 starts = []
             if not inside or start + self.size > end:
                 break
@@ -132,10 +150,9 @@ class _Frames:
         self.origin += keep
         return batches
 
-    def _gather(self, starts: list[int]) -> NDArray[np.floating]:
-        assert_pending: Samples = self.pending  # type: ignore[assignment]
-        frames = np.stack([assert_pending[:, s : s + self.size] for s in starts], axis=1)
-        frames *= self.window.astype(frames.dtype)
+    def _gather(self, block: Samples, starts: list[int]) -> NDArray[np.floating]:
+        frames = np.empty((block.shape[0], len(starts), self.size), dtype=block.dtype)
+        windowed(block, np.array(starts), self.window.astype(block.dtype), frames)
         return frames
 
     def flush(self) -> list[NDArray[np.floating]]:
@@ -150,7 +167,7 @@ class BandMeter:
     def __init__(self, sample_rate_hz: int) -> None:
         size = 1 << round(np.log2(0.093 * sample_rate_hz))
         self._frames = _Frames(size, BLOCK_S * sample_rate_hz)
-        self._weights = _band_weights(size, sample_rate_hz)
+        self._bands = _Bands(size, sample_rate_hz, [(channel, band_edges_hz()) for channel in range(3)])
         self._columns: list[NDArray[np.float32]] = []
 
     def update(self, block: Samples) -> None:
@@ -158,24 +175,14 @@ class BandMeter:
         self._take(self._frames.push(block))
 
     def _take(self, batches: list[NDArray[np.floating]]) -> None:
-        for frames in batches:
-            powers = [power.astype(np.float32, copy=False) @ self._weights for power in _powers(frames)]
-            self._columns.append(np.stack(powers))
+        self._columns += [self._bands.powers(frames, _NO_TOTALS) for frames in batches]
 
     def result(self) -> Bands:
         """All blocks; ends the stream."""
         self._take(self._frames.flush())
-        mid, side, cross = np.concatenate(self._columns, axis=1).transpose(0, 2, 1)
-        return Bands(np.ascontiguousarray(mid), np.ascontiguousarray(side), np.ascontiguousarray(cross))
-
-
-def _band_weights(size: int, sample_rate_hz: int) -> NDArray[np.float32]:
-    """How much of each bin falls into each band, (bins, bands); bins are split at the band edges."""
-    step = sample_rate_hz / size
-    low = (np.arange(size // 2 + 1) - 0.5) * step
-    edges = band_edges_hz()
-    share = np.minimum(low[:, None] + step, edges[1:]) - np.maximum(low[:, None], edges[:-1])
-    return (np.clip(share, 0.0, None) / step).astype(np.float32)
+        columns = np.concatenate(self._columns).T
+        mid, side, cross = (np.ascontiguousarray(part) for part in columns.reshape(3, BANDS, -1))
+        return Bands(mid, side, cross)
 
 
 class LongSpectrum:
@@ -186,10 +193,10 @@ class LongSpectrum:
 
     def __init__(self, sample_rate_hz: int, course: tuple[tuple[str, NDArray[np.float64]], ...] = ()) -> None:
         self._rate = sample_rate_hz
-        self._followed = course
-        self._course: list[list[NDArray[np.float32]]] = [[] for _ in course]
         self._size = 1 << round(np.log2(0.3715 * sample_rate_hz))
         self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz, every=True)
+        self._bands = _Bands(self._size, sample_rate_hz, [(_CHANNELS.index(name), edges) for name, edges in course])
+        self._course: list[NDArray[np.float32]] = []
         self._sums = np.zeros((3, self._size // 2 + 1))
 
     def update(self, block: Samples) -> None:
@@ -197,30 +204,15 @@ class LongSpectrum:
         self._take(self._frames.push(block))
 
     def _take(self, batches: list[NDArray[np.floating]]) -> None:
-        for frames in batches:
-            powers = _powers(frames)
-            for total, power in zip(self._sums, powers, strict=True):
-                total += power.sum(axis=0, dtype=np.float64)
-            if self._followed:
-                self._follow({"mid": powers[0], "side": powers[1]})
-
-    def _follow(self, powers: dict[str, NDArray[np.floating]]) -> None:
-        sums_to = {name: np.cumsum(powers[name], axis=1, dtype=np.float64) for name, _ in self._followed}
-        for column, (name, edges) in zip(self._course, self._followed, strict=True):
-            running = sums_to[name]
-            # In bins; a bin reaches half its width to either side, and what lies above the last one is empty.
-            place = np.clip(edges * (self._size / self._rate) - 0.5, 0.0, running.shape[1] - 1.0)
-            below = np.minimum(place.astype(int), running.shape[1] - 2)
-            share = place - below
-            sums = running[:, below] * (1.0 - share) + running[:, below + 1] * share
-            column.append(np.maximum(np.diff(sums, axis=1), 0.0).astype(np.float32))
+        self._course += [self._bands.powers(frames, self._sums) for frames in batches]
 
     def course(self) -> tuple[NDArray[np.float32], ...]:
         """Power in the bands asked for, one array for each set of edges, (bands, frames), every 100 ms.
 
         To be asked for after the result, which ends the stream.
         """
-        return tuple(np.ascontiguousarray(np.concatenate(parts).T) for parts in self._course)
+        every = np.concatenate(self._course).T
+        return tuple(np.ascontiguousarray(part) for part in np.split(every, np.cumsum(self._bands.sizes)[:-1]))
 
     def result(self) -> Spectrum:
         """The mean over the stream; ends it."""
