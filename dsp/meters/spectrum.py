@@ -24,6 +24,7 @@ BANDS = 40
 _BATCH = 48
 _CHANNELS = ("mid", "side")
 _NO_TOTALS = np.empty((3, 0))
+_LOW, _HIGH = slice(None, -1), slice(1, None)
 
 
 def band_edges_hz() -> NDArray[np.float64]:
@@ -81,11 +82,10 @@ class _Bands:
 
     def __init__(self, size: int, sample_rate_hz: int, groups: list[tuple[int, NDArray[np.float64]]]) -> None:
         self.sizes = [len(edges) - 1 for _, edges in groups]
-        power = np.concatenate([np.full(len(edges) - 1, channel) for channel, edges in groups] or [[]])
+        power = np.repeat([channel for channel, _ in groups], self.sizes)
         # In bins: one reaches half its width to either side. DC belongs to no band.
         places = [np.clip(edges * (size / sample_rate_hz), 0.5, size // 2 + 0.5) for _, edges in groups]
-        low = np.concatenate([place[:-1] for place in places] or [[]])
-        high = np.concatenate([place[1:] for place in places] or [[]])
+        low, high = (np.concatenate([place[part] for place in (*places, np.empty(0))]) for part in (_LOW, _HIGH))
         first, last = np.floor(low + 0.5), np.ceil(high + 0.5) - 1.0
         self._table = (
             power.astype(np.int64),
