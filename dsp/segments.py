@@ -13,13 +13,17 @@ from numpy.typing import NDArray
 class Segments:
     """Sums and maxima over the segments of one stream, gathered from stretches of its blocks.
 
-    `cut` says where a block crosses segment boundaries; `gather` takes what was measured in each stretch.
+    `cut` says where a block crosses segment boundaries; `gather` takes what was measured in each stretch. What is
+    finished is kept in single precision: hours of it are to be held.
     """
 
     def __init__(self, duration_s: float, sample_rate_hz: int) -> None:
         self._duration = duration_s * sample_rate_hz
         self._position = 0
-        self._parts: list[tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.float64]]] = []
+        self._count = 0  # of finished segments
+        self._maxima: list[NDArray[np.float32]] = []
+        self._means: list[NDArray[np.float32]] = []
+        self._open: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def boundaries(self, count: int, first: int = 0) -> NDArray[np.int64]:
         """First samples of `count` segments from `first` on."""
@@ -32,23 +36,23 @@ class Segments:
         self._position += samples
         return np.append(inside[(inside > 0) & (inside < samples)], samples)
 
-    def gather(self, stops: NDArray[np.int64], maxima: NDArray[np.float64], sums: NDArray[np.float64]) -> None:
-        """Keep what the stretches that `cut` gave contain; maxima and sums have shape (stretches, values)."""
-        starts = self._position - stops[-1] + np.concatenate([[0], stops[:-1]])
-        first = int(starts[0] / self._duration) - 1
-        edges = self.boundaries(len(stops) + 4, first)
-        self._parts.append((first + np.searchsorted(edges, starts, side="right") - 1, maxima, sums))
+    def gather(self, maxima: NDArray[np.float64], sums: NDArray[np.float64]) -> None:
+        """Take what the stretches that `cut` gave contain, shape (stretches, values); maxima and sums are changed."""
+        if self._open is not None:
+            maxima[0] = np.maximum(maxima[0], self._open[0])
+            sums[0] += self._open[1]
+        end = self.boundaries(1, self._count + len(sums))[0]
+        closed = len(sums) - (end > self._position)
+        lengths = np.diff(self.boundaries(closed + 1, self._count))
+        self._maxima.append(maxima[:closed].astype(np.float32))
+        self._means.append((sums[:closed] / lengths[:, None]).astype(np.float32))
+        self._count += closed
+        self._open = None if closed == len(sums) else (maxima[-1], sums[-1])
 
-    def result(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def result(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(maxima, means) per segment, (values, segments) each; an incomplete last one only where it is alone."""
-        index = np.concatenate([part[0] for part in self._parts])
-        count = int(index[-1]) + 1
-        edges = self.boundaries(count + 1)
-        if edges[-1] > self._position and count > 1:
-            count -= 1
-        maxima = np.zeros((self._parts[0][1].shape[1], int(index[-1]) + 1))
-        sums = np.zeros_like(maxima)
-        np.maximum.at(maxima.T, index, np.concatenate([part[1] for part in self._parts]))
-        np.add.at(sums.T, index, np.concatenate([part[2] for part in self._parts]))
-        length = np.minimum(edges[1 : count + 1], self._position) - edges[:count]
-        return maxima[:, :count], sums[:, :count] / length
+        if not self._count and self._open is not None:
+            top, total = self._open
+            return top[:, None].astype(np.float32), (total[:, None] / self._position).astype(np.float32)
+        self._maxima, self._means = [np.concatenate(self._maxima)], [np.concatenate(self._means)]
+        return self._maxima[0].T, self._means[0].T

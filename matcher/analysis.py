@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
@@ -19,12 +21,14 @@ from dsp.surround import Speakers
 from dsp.units import FLOOR_DB, db_from_power
 from matcher import cache
 from matcher.io import AudioSource, open_audio, shown
-from matcher.profile import NOTE_EDGES_HZ, TONE_EDGES_HZ, Course, Profile, Sketch
+from matcher.profile import NOTE_EDGES_HZ, TONE_EDGES_HZ, Course, Profile, Sketch, coded_bands, coded_levels
 
 Source = Path | str | Audio | AudioSource
 Progress = Callable[[float], None]
 
 BLOCK_SAMPLES = 65_536
+BLOCKS_CODED = 512
+"""Blocks of the sketch that are brought into its steps at a time."""
 LOWEST_LUFS = -70.0
 """The absolute gate of BS.1770: what never rises above it counts as silence."""
 
@@ -48,6 +52,7 @@ class ProfileBuilder:
         self._clipping = ClippingMeter(channels)
         self._dynamics = DynamicsMeter(sample_rate_hz)
         self._bands = BandMeter(sample_rate_hz)
+        self._coded: list[tuple[NDArray[Any], ...]] = []
         self._spectrum = LongSpectrum(
             sample_rate_hz, (("mid", TONE_EDGES_HZ), ("mid", NOTE_EDGES_HZ), ("side", TONE_EDGES_HZ))
         )
@@ -60,12 +65,16 @@ class ProfileBuilder:
         heard = block if self.speakers is None else self.speakers.folded(block)
         for part in (self._dynamics, self._bands, self._spectrum):
             part.update(heard)
+        if self._bands.waiting >= BLOCKS_CODED:
+            self._coded.append(coded_bands(self._bands.take()))
 
     def result(self, name: str, content_hash: str) -> Profile:
         """The profile of all that came; ends the stream."""
         loudness, true_peak = self._loudness.result(), self._true_peak.result()
-        bands, dynamics = self._bands.result(), self._dynamics.result()
-        spectrum = self._spectrum.result()
+        dynamics, spectrum = self._dynamics.result(), self._spectrum.result()
+        self._coded.append(coded_bands(self._bands.result()))
+        mid, side, correlation = (np.concatenate(parts, axis=1) for parts in zip(*self._coded, strict=True))
+        (tone, notes, tone_of_side), frames = self._spectrum.course()
         return Profile(
             name=name,
             content_hash=content_hash,
@@ -83,8 +92,8 @@ class ProfileBuilder:
             figures=figures(dynamics.power, dynamics.peak[3]),
             segment_db=db_from_power(loudness.segment_power).astype(np.float16),
             spectrum=spectrum,
-            course=Course(*self._spectrum.course()),
-            sketch=Sketch.of(bands.mid, bands.side, bands.cross, dynamics.peak, dynamics.power),
+            course=Course(tone, notes, tone_of_side, frames),
+            sketch=Sketch(mid, side, correlation, coded_levels(dynamics.peak**2), coded_levels(dynamics.power)),
         )
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from dsp.meters.dynamics import BANDS as DYNAMICS_BANDS
 from dsp.meters.loudness import k_weighting_response_db
-from dsp.meters.spectrum import Spectrum, band_centres_hz
+from dsp.meters.spectrum import Bands, Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 9
+PROFILE_VERSION = 10
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -46,6 +46,18 @@ def _decoded(code: NDArray[np.uint8]) -> NDArray[np.float32]:
     return code.astype(np.float32) * np.float32(_STEP_DB) + np.float32(_ZERO_DB)
 
 
+def coded_bands(bands: Bands) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int8]]:
+    """Mid, side and correlation as a sketch holds them."""
+    between = bands.cross / np.sqrt(np.maximum(bands.mid * bands.side, 1e-30))
+    correlation = np.rint(np.clip(between, -1.0, 1.0) * 127).astype(np.int8)
+    return _coded(db_from_power(bands.mid)), _coded(db_from_power(bands.side)), correlation
+
+
+def coded_levels(power: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Mean squares as a sketch holds them, row by row: there may be hours of them."""
+    return np.stack([_coded(db_from_power(row)) for row in power])
+
+
 @dataclass(frozen=True, eq=False)
 class Sketch:
     """A track's course over time: levels in half dB above -120 dBFS, correlation in 1/127.
@@ -60,34 +72,14 @@ class Sketch:
     peak: NDArray[np.uint8]
     power: NDArray[np.uint8]
 
-    @classmethod
-    def of(
-        cls,
-        mid: NDArray[Any],
-        side: NDArray[Any],
-        cross: NDArray[Any],
-        peak: NDArray[Any],
-        power: NDArray[Any],
-    ) -> Sketch:
-        """From powers (peak: amplitude), shapes as above."""
-        between = cross / np.sqrt(np.maximum(mid * side, 1e-30))
-        return cls(
-            mid=_coded(db_from_power(mid)),
-            side=_coded(db_from_power(side)),
-            correlation=np.rint(np.clip(between, -1.0, 1.0) * 127).astype(np.int8),
-            peak=_coded(db_from_power(peak**2)),
-            power=_coded(db_from_power(power)),
-        )
-
-    @cached_property
+    @property
     def mid_db(self) -> NDArray[np.float32]:
         """Level of the mid per band and block, dBFS (power)."""
         return _decoded(self.mid)
 
-    @cached_property
-    def side_db(self) -> NDArray[np.float32]:
-        """Level of the side per band and block, dBFS (power)."""
-        return _decoded(self.side)
+    def mid_band_db(self, band: int) -> NDArray[np.float32]:
+        """Of one band, per block."""
+        return _decoded(self.mid[band])
 
     def peak_db(self, band: str) -> NDArray[np.float32]:
         """Peak of `low`, `mid`, `high` or `whole` in every 10 ms, dBFS."""
@@ -100,7 +92,10 @@ class Sketch:
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """Powers every 100 ms, exact: by what was played, and by how it sounded. Shape (bands, frames)."""
+    """Powers every 100 ms, exact: by what was played, and by how it sounded. Shape (bands, frames).
+
+    Of a track of more than ten minutes, of evenly spread stretches.
+    """
 
     tone: NDArray[np.float32]
     """Of the mid in the third octaves of `TONE_EDGES_HZ`."""
@@ -108,6 +103,8 @@ class Course:
     """Of the mid in the semitones of `NOTE_EDGES_HZ`."""
     side: NDArray[np.float32]
     """Of the side in the third octaves of `TONE_EDGES_HZ`."""
+    frame: NDArray[np.int64]
+    """Which of the track's each frame is, shape (frames,)."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -109,13 +109,16 @@ def _broad(track: Profile) -> NDArray[np.float64]:
 
 def _motion_db(track: Profile) -> NDArray[np.float64]:
     """How much the level of each region moves from one block of 50 ms to the next, in dB of its standard deviation."""
-    level = track.sketch.mid_db.astype(np.float64)
-    whole = np.log10(np.sum(10.0 ** (level / 10.0), axis=0))
-    level = level[:, whole > whole.max() + _HEARD_DB / 10.0]
-    if level.shape[1] < 3:
+    power = np.zeros(track.sketch.mid.shape[1])
+    for band in range(len(track.sketch.mid)):  # one at a time: there may be hours of them
+        power += 10.0 ** (track.sketch.mid_band_db(band) / 10.0)
+    heard = power > power.max() * 10.0 ** (_HEARD_DB / 10.0)
+    if heard.sum() < 3:
         return np.zeros(_GROUPS)
-    level = np.maximum(level, level.max(axis=1, keepdims=True) - _DEEP_DB)
-    regions = level[: 5 * _GROUPS].reshape(_GROUPS, 5, -1).mean(axis=1)
+    regions = np.zeros((_GROUPS, int(heard.sum())))
+    for band in range(5 * _GROUPS):
+        level = track.sketch.mid_band_db(band)[heard].astype(np.float64)
+        regions[band // 5] += np.maximum(level, level.max() - _DEEP_DB) / 5
     return 20.0 * np.log10(np.std(np.diff(regions, axis=1), axis=1) + 0.05)
 
 

@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 class Dynamics:
     """Shape (bands, segments) each, bands as in `BANDS`; power is the mean square over time and channels."""
 
-    peak: NDArray[np.float64]
-    power: NDArray[np.float64]
+    peak: NDArray[np.float32]
+    power: NDArray[np.float32]
 
 
 class DynamicsMeter:
@@ -49,14 +49,14 @@ class DynamicsMeter:
         stops = self._segments.cut(block.shape[1])
         peak, energy = np.empty((len(stops), len(BANDS))), np.empty((len(stops), len(BANDS)))
         self._levels.measure(np.ascontiguousarray(block), stops, peak, energy)
-        self._segments.gather(stops, peak, energy)
+        self._segments.gather(peak, energy)
 
     def result(self) -> Dynamics:
         """All segments so far; an incomplete last one only where it is the only one."""
         return Dynamics(*self._segments.result())
 
 
-def figures(power: Array, peak: Array) -> Array:
+def figures(power: NDArray[np.floating], peak: NDArray[np.floating]) -> Array:
     """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
 
     power: mean square of low, mid, high and whole band every 10 ms, shape (4, segments); peak: of the whole band, shape
@@ -66,10 +66,15 @@ def figures(power: Array, peak: Array) -> Array:
     if power.shape[1] < 2 * CREST_SEGMENTS or not power[3].any():
         return np.zeros(4)
     # Windows that reach over the ends see silence there, as they would if silence were part of the track.
-    power, peak = np.pad(power, ((0, 0), (CREST_SEGMENTS, CREST_SEGMENTS))), np.pad(peak, CREST_SEGMENTS)
-    level = _running_mean(power, SPREAD_SEGMENTS)
-    heard = level[3] > level[3].max() * 10.0 ** (HEARD_DB / 10.0)
-    return np.array([_crest_db(power[3], peak), *(_spread_db(band[heard]) for band in level[:3])])
+    whole, *bands = (_padded(band) for band in (power[3], *power[:3]))
+    level = _running_mean(whole, SPREAD_SEGMENTS)
+    heard = level > level.max() * 10.0 ** (HEARD_DB / 10.0)
+    spreads = [_spread_db(_running_mean(band, SPREAD_SEGMENTS)[heard]) for band in bands]
+    return np.array([_crest_db(whole, _padded(peak)), *spreads])
+
+
+def _padded(values: NDArray[np.floating]) -> Array:
+    return np.pad(values.astype(np.float64), CREST_SEGMENTS)
 
 
 def _running_mean(values: Array, length: int) -> Array:

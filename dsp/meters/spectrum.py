@@ -21,6 +21,8 @@ from dsp.units import erb_number, frequency_from_erb_number
 BLOCK_S = 0.05
 LOWEST_HZ, HIGHEST_HZ = 22.0, 20_000.0
 BANDS = 40
+STRETCH_FRAMES, MOST_STRETCHES = 100, 64
+"""Of a course of more than `MOST_STRETCHES`, at least half as many are kept, evenly spread."""
 _BATCH = 48
 _CHANNELS = ("mid", "side")
 _NO_TOTALS = np.empty((3, 0))
@@ -177,12 +179,50 @@ class BandMeter:
     def _take(self, batches: list[NDArray[np.floating]]) -> None:
         self._columns += [self._bands.powers(frames, _NO_TOTALS) for frames in batches]
 
-    def result(self) -> Bands:
-        """All blocks; ends the stream."""
-        self._take(self._frames.flush())
-        columns = np.concatenate(self._columns).T
+    @property
+    def waiting(self) -> int:
+        """Blocks that are complete and were not taken yet."""
+        return sum(map(len, self._columns))
+
+    def take(self) -> Bands:
+        """The blocks that wait: who takes them now and then need not hold hours of them."""
+        columns = np.concatenate([*self._columns, np.empty((0, 3 * BANDS), dtype=np.float32)]).T
+        self._columns = []
         mid, side, cross = (np.ascontiguousarray(part) for part in columns.reshape(3, BANDS, -1))
         return Bands(mid, side, cross)
+
+    def result(self) -> Bands:
+        """All blocks that were not taken; ends the stream."""
+        self._take(self._frames.flush())
+        return self.take()
+
+
+class _Course:
+    """Columns of a stream of any length, every one of them, or of more than `MOST_STRETCHES` an even choice."""
+
+    def __init__(self) -> None:
+        self._parts: list[tuple[int, NDArray[np.float32]]] = []  # the stretch each is of
+        self._count = 0
+        self._every = 1
+
+    def add(self, columns: NDArray[np.float32]) -> None:
+        """(frames, bands), the next ones."""
+        while len(columns):
+            stretch, inside = divmod(self._count, STRETCH_FRAMES)
+            now, columns = np.split(columns, [STRETCH_FRAMES - inside])
+            if stretch % self._every == 0:
+                self._parts.append((stretch, now))
+            self._count += len(now)
+            if self._count >= STRETCH_FRAMES * self._every * MOST_STRETCHES:
+                self._every *= 2
+                self._parts = [part for part in self._parts if part[0] % self._every == 0]
+
+    def result(self) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """What is kept, (bands, frames), and the number of each frame."""
+        columns = np.concatenate([part for _, part in self._parts])
+        stretches = dict.fromkeys(stretch for stretch, _ in self._parts)
+        numbers = np.concatenate([stretch * STRETCH_FRAMES + np.arange(STRETCH_FRAMES) for stretch in stretches])
+        return columns.T, numbers[: len(columns)]
 
 
 class LongSpectrum:
@@ -196,7 +236,7 @@ class LongSpectrum:
         self._size = 1 << round(np.log2(0.3715 * sample_rate_hz))
         self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz, every=True)
         self._bands = _Bands(self._size, sample_rate_hz, [(_CHANNELS.index(name), edges) for name, edges in course])
-        self._course: list[NDArray[np.float32]] = []
+        self._course = _Course()
         self._sums = np.zeros((3, self._size // 2 + 1))
 
     def update(self, block: Samples) -> None:
@@ -204,15 +244,18 @@ class LongSpectrum:
         self._take(self._frames.push(block))
 
     def _take(self, batches: list[NDArray[np.floating]]) -> None:
-        self._course += [self._bands.powers(frames, self._sums) for frames in batches]
+        for frames in batches:
+            self._course.add(self._bands.powers(frames, self._sums))
 
-    def course(self) -> tuple[NDArray[np.float32], ...]:
-        """Power in the bands asked for, one array for each set of edges, (bands, frames), every 100 ms.
+    def course(self) -> tuple[tuple[NDArray[np.float32], ...], NDArray[np.int64]]:
+        """Power in the bands asked for, one array for each set of edges, (bands, frames), and the number of each frame.
 
-        To be asked for after the result, which ends the stream.
+        There is one every 100 ms; of a stream so long that there are more than `MOST_STRETCHES` times `STRETCH_FRAMES`,
+        evenly spread stretches are kept. To be asked for after the result, which ends the stream.
         """
-        every = np.concatenate(self._course).T
-        return tuple(np.ascontiguousarray(part) for part in np.split(every, np.cumsum(self._bands.sizes)[:-1]))
+        every, numbers = self._course.result()
+        parts = np.split(every, np.cumsum(self._bands.sizes)[:-1])
+        return tuple(np.ascontiguousarray(part) for part in parts), numbers
 
     def result(self) -> Spectrum:
         """The mean over the stream; ends it."""

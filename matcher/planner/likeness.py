@@ -115,7 +115,8 @@ def _windows(course: Course) -> Windows | None:
     notes = _notes_db(course.notes[:, frames].T.astype(np.float64), heard[frames])
     # A window counts where all of it sounds and it does not reach over the joint of two stretches.
     whole = np.convolve(heard[frames], np.ones(WINDOW), "valid") > WINDOW - 0.5
-    whole &= frames[WINDOW - 1 :] - frames[:count] == WINDOW - 1
+    numbers = course.frame[frames]
+    whole &= numbers[WINDOW - 1 :] - numbers[:count] == WINDOW - 1
     if whole.sum() < FEWEST:
         return None
     tone, side = (_summed(power[:, frames].T) for power in (course.tone, course.side))

@@ -8,7 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dsp.kernels import windowed
-from dsp.meters.spectrum import BLOCK_S, BandMeter, LongSpectrum, _Bands, _window, band_centres_hz, band_edges_hz
+from dsp.meters.spectrum import (
+    BLOCK_S,
+    BandMeter,
+    LongSpectrum,
+    _Bands,
+    _Course,
+    _window,
+    band_centres_hz,
+    band_edges_hz,
+)
 from dsp.units import erb_number
 
 RATES_HZ = (22_050, 44_100, 48_000, 69_313, 96_000)
@@ -229,11 +238,39 @@ def test_course_adds_up_to_the_spectrum(rate_hz: int) -> None:
     for start in range(0, samples.shape[1], 7_001):
         meters[1].update(samples[:, start : start + 7_001])
     spectrum, _ = (m.result() for m in meters)
-    for power, part, bands in zip((spectrum.mid, spectrum.side), meters[0].course(), (edges, edges[::2]), strict=True):
+    for power, part, bands in zip(
+        (spectrum.mid, spectrum.side), meters[0].course()[0], (edges, edges[::2]), strict=True
+    ):
         mean = part.sum(axis=1) * 0.1 * rate_hz / samples.shape[1]
         assert np.allclose(mean, spectrum.in_bands(power, bands), rtol=1e-4)
-    for one, other in zip(meters[0].course(), meters[1].course(), strict=True):
+    for one, other in zip(meters[0].course()[0], meters[1].course()[0], strict=True):
         assert np.allclose(one, other, rtol=1e-5)
+
+
+@pytest.mark.parametrize("minutes", [10, 11, 25, 43])
+def test_a_long_course_is_evenly_spread(minutes):
+    """Of more than 64 stretches of 100 frames, 32 to 64 are kept, evenly spread, each whole and in its place."""
+    course, frames = _Course(), np.arange(minutes * 600 + 7, dtype=np.float32)
+    for part in np.array_split(frames, 130):
+        course.add(part[:, None])
+    columns, numbers = course.result()
+    np.testing.assert_array_equal(columns[0], numbers)
+    kept = np.unique(numbers // 100)
+    assert 32 <= len(kept) <= 64 + (minutes == 10)
+    assert len(set(np.diff(kept))) == 1
+    assert len(frames) - numbers[-1] <= np.diff(kept)[0] * 100
+    assert (np.bincount((numbers // 100).astype(int))[kept[:-1]] == 100).all()
+
+
+def test_taken_blocks_are_those_of_the_result():
+    """Who takes blocks on the way gets the same ones."""
+    samples, meter, parts = noise(3.045, 44_100), BandMeter(44_100), []
+    for part in np.array_split(samples, 5, axis=1):
+        meter.update(part)
+        if meter.waiting:
+            parts.append(meter.take().side)
+    np.testing.assert_array_equal(np.hstack([*parts, meter.result().side]), fed(BandMeter(44_100), samples).side)
+    assert len(parts) == 5
 
 
 # --- the kernels against their twins

@@ -27,9 +27,7 @@ def bar(seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return 10.0 ** (level_db / 10.0), 10.0 ** (notes_db / 10.0), 10.0 ** (side_db / 10.0)
 
 
-def course(
-    seeds: list[int], curve_db: np.ndarray | None = None, gain_db: float = 0.0, wider_db: float = 0.0
-) -> Course:
+def course(seeds: list[int], curve_db: np.ndarray | None = None, gain_db: float = 0.0, wider_db: float = 0.0) -> Course:
     """Bars in a row, mastered by a curve."""
     parts = [bar(seed) for seed in seeds]
     tone, notes, side = (np.concatenate([p[i] for p in parts], axis=1) for i in range(3))
@@ -37,7 +35,7 @@ def course(
     tone = tone * 10.0 ** ((curve + gain_db) / 10.0)[:, None]
     side = side * 10.0 ** ((curve + gain_db + wider_db) / 10.0)[:, None]
     notes = notes * 10.0 ** ((np.interp(NOTES_HZ, THIRD_OCTAVES_HZ, curve) + gain_db) / 10.0)[:, None]
-    return Course(*(each.astype(np.float32) for each in (tone, notes, side)))
+    return Course(*(each.astype(np.float32) for each in (tone, notes, side)), np.arange(tone.shape[1]))
 
 
 def shape(difference_db: np.ndarray) -> np.ndarray:
@@ -78,7 +76,9 @@ class TestLikeWithLike:
     def test_silence_around_the_music_changes_nothing(self) -> None:
         """Frames of silence before and behind say nothing."""
         here, there = course(VERSE + CHORUS), course(CHORUS + BRIDGE, CURVE)
-        padded = Course(*(np.pad(x, ((0, 0), (7, 12))) for x in (here.tone, here.notes, here.side)))
+        padded = Course(
+            *(np.pad(x, ((0, 0), (7, 12))) for x in (here.tone, here.notes, here.side)), np.arange(here.frame.size + 19)
+        )
         for one, other in zip(likeness.compare(padded, there), likeness.compare(here, there), strict=True):
             assert np.array_equal(one.tone_db, other.tone_db)
             assert np.array_equal(one.width_db, other.width_db)
@@ -87,14 +87,14 @@ class TestLikeWithLike:
     def test_too_short_says_nothing(self, frames: int) -> None:
         """Two seconds and less are not compared."""
         whole = course(VERSE)
-        short = Course(whole.tone[:, :frames], whole.notes[:, :frames], whole.side[:, :frames])
+        short = Course(*(x[..., :frames] for x in (whole.tone, whole.notes, whole.side, whole.frame)))
         assert likeness.compare(short, whole) == []
         assert likeness.compare(whole, short) == []
 
     def test_silence_says_nothing(self) -> None:
         """A track without sound has no moments."""
         whole = course(VERSE)
-        assert likeness.compare(Course(whole.tone * 0, whole.notes * 0, whole.side * 0), whole) == []
+        assert likeness.compare(Course(whole.tone * 0, whole.notes * 0, whole.side * 0, whole.frame), whole) == []
 
     def test_a_long_track_is_represented_by_stretches(self) -> None:
         """Ten minutes, in which a verse and a chorus take turns: still the curve, from no more frames than allowed."""
