@@ -12,7 +12,6 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
-from scipy.linalg import solve_toeplitz
 
 ORDER = 12
 MOST_WEIGHT_DB = 40.0
@@ -39,6 +38,8 @@ def shaping_filter(sample_rate_hz: int) -> NDArray[np.float64]:
 
     The noise of the result is the rounding error through 1 + sum of a[k] z^-k.
     """
+    from scipy.linalg import solve_toeplitz
+
     correlation = fft.irfft(hearing_weight(fft.rfftfreq(_POINTS, 1.0 / sample_rate_hz)))[: ORDER + 1]
     taps: NDArray[np.float64] = solve_toeplitz(correlation[:-1], -correlation[1:])
     taps.flags.writeable = False
