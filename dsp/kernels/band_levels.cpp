@@ -21,56 +21,98 @@ Section butterworth(double hz, double rate, bool high) {
     return {b0, high ? -2.0 * b0 : 2.0 * b0, b0, 2.0 * (k * k - 1.0) / a0, (1.0 - k / q + k * k) / a0};
 }
 
-// Lanes are filters that run side by side. Written as loops of a fixed length, which become vectors.
+// Lanes are filters that run side by side, in one register.
+template <int N> struct Wide;
+#if defined(__GNUC__)
+template <> struct Wide<2> {
+    using type = double __attribute__((vector_size(16)));
+};
+template <> struct Wide<4> {
+    using type = double __attribute__((vector_size(32)));
+};
+template <int N> using Lanes = typename Wide<N>::type;
+#else
 template <int N> struct Lanes {
     double v[N];
+    double &operator[](int i) { return v[i]; }
+    double operator[](int i) const { return v[i]; }
+    friend Lanes operator+(Lanes a, Lanes b) { for (int i = 0; i < N; ++i) a.v[i] += b.v[i]; return a; }
+    friend Lanes operator-(Lanes a, Lanes b) { for (int i = 0; i < N; ++i) a.v[i] -= b.v[i]; return a; }
+    friend Lanes operator*(Lanes a, Lanes b) { for (int i = 0; i < N; ++i) a.v[i] *= b.v[i]; return a; }
 };
+#endif
 
-template <int N> struct Sections {
-    Lanes<N> b0, b1, b2, a1, a2, z1{}, z2{};
+// Two equal sections in a row. Direct form I: the recursion is one multiply-add long, and its length bounds the speed.
+template <int N> struct Slope {
+    Lanes<N> b0, b1, b2, a1, a2, x1{}, x2{}, u1{}, u2{}, v1{}, v2{};
     void set(int lane, const Section &s) {
-        b0.v[lane] = s.b0, b1.v[lane] = s.b1, b2.v[lane] = s.b2, a1.v[lane] = s.a1, a2.v[lane] = s.a2;
+        b0[lane] = s.b0, b1[lane] = s.b1, b2[lane] = s.b2, a1[lane] = s.a1, a2[lane] = s.a2;
     }
     inline Lanes<N> run(const Lanes<N> &x) {
-        Lanes<N> y;
-        for (int i = 0; i < N; ++i) {
-            y.v[i] = b0.v[i] * x.v[i] + z1.v[i];
-            z1.v[i] = (b1.v[i] * x.v[i] + z2.v[i]) - a1.v[i] * y.v[i];
-            z2.v[i] = b2.v[i] * x.v[i] - a2.v[i] * y.v[i];
-        }
-        return y;
+        const Lanes<N> u = (b0 * x + b1 * x1 + b2 * x2 - a2 * u2) - a1 * u1;
+        const Lanes<N> v = (b0 * u + b1 * u1 + b2 * u2 - a2 * v2) - a1 * v1;
+        x2 = x1;
+        x1 = x;
+        u2 = u1;
+        u1 = u;
+        v2 = v1;
+        v1 = v;
+        return v;
     }
 };
 
-// Low and high of both channels are four lanes, the two halves of the middle band two each.
+// Low and high of both channels are four lanes, the two slopes of the middle band two each.
 struct Filters {
-    Sections<4> outer[2];
-    Sections<2> middle[4];
+    Slope<4> outer;
+    Slope<2> middle[2];
 };
 
 struct Level {
-    double top[2 * kBands], sum[2 * kBands];  // left and right of each band
+    double top[2 * kBands], sum[2 * kBands];  // of squares; left and right of each band
 };
 
-template <class T>
-inline void stretch(const T *left, const T *right, int64_t samples, Filters &state, Level &level) {
-    Filters f = state;
-    Level l{};
+constexpr int64_t kPiece = 512;
+
+// Every other sample has a maximum and a sum of its own: half as long a wait for the one before.
+template <int N> inline void measure_lanes(const Lanes<N> *x, int64_t samples, Lanes<N> &top, Lanes<N> &sum) {
+    Lanes<N> tops[2] = {top, top}, sums[2] = {sum, Lanes<N>{}};
     for (int64_t n = 0; n < samples; ++n) {
-        const double raw[2] = {static_cast<double>(left[n]), static_cast<double>(right[n])};
-        const double x[2] = {raw[0] + 1e-30, raw[1] + 1e-30};  // no denormals after the music has ended
-        const Lanes<4> outer = f.outer[1].run(f.outer[0].run({{x[0], x[1], x[0], x[1]}}));
-        Lanes<2> mid{{x[0], x[1]}};
-        for (Sections<2> &section : f.middle) mid = section.run(mid);
-        const double y[2 * kBands] = {outer.v[0], outer.v[1], mid.v[0], mid.v[1], outer.v[2], outer.v[3], raw[0], raw[1]};
-        for (int i = 0; i < 2 * kBands; ++i) {
-            const double size = std::fabs(y[i]);
-            l.top[i] = l.top[i] > size ? l.top[i] : size;
-            l.sum[i] += y[i] * y[i];
-        }
+        const Lanes<N> square = x[n] * x[n];
+        tops[n % 2] = tops[n % 2] > square ? tops[n % 2] : square;
+        sums[n % 2] += square;
     }
-    state = f;
-    level = l;
+    top = tops[0] > tops[1] ? tops[0] : tops[1];
+    sum = sums[0] + sums[1];
+}
+
+// One slope at a time over a piece: its coefficients and its memory stay in registers.
+template <class T>
+inline void stretch(const T *left, const T *right, int64_t samples, Filters &f, Level &level) {
+    Lanes<4> outer_top{}, outer_sum{};
+    Lanes<2> mid_top{}, mid_sum{}, raw_top{}, raw_sum{};
+    Lanes<4> outer[kPiece];
+    Lanes<2> mid[kPiece];
+    for (int64_t from = 0; from < samples; from += kPiece) {
+        const int64_t count = std::min(kPiece, samples - from);
+        for (int64_t n = 0; n < count; ++n) mid[n] = Lanes<2>{double(left[from + n]), double(right[from + n])};
+        measure_lanes<2>(mid, count, raw_top, raw_sum);
+        Slope<4> wide = f.outer;
+        for (int64_t n = 0; n < count; ++n) {
+            mid[n] = mid[n] + Lanes<2>{1e-30, 1e-30};  // no denormals after the music has ended
+            const Lanes<4> x{mid[n][0], mid[n][1], mid[n][0], mid[n][1]};
+            outer[n] = wide.run(x);
+        }
+        f.outer = wide;
+        measure_lanes<4>(outer, count, outer_top, outer_sum);
+        for (Slope<2> &half : f.middle) {
+            Slope<2> slope = half;
+            for (int64_t n = 0; n < count; ++n) mid[n] = slope.run(mid[n]);
+            half = slope;
+        }
+        measure_lanes<2>(mid, count, mid_top, mid_sum);
+    }
+    level = {{outer_top[0], outer_top[1], mid_top[0], mid_top[1], outer_top[2], outer_top[3], raw_top[0], raw_top[1]},
+             {outer_sum[0], outer_sum[1], mid_sum[0], mid_sum[1], outer_sum[2], outer_sum[3], raw_sum[0], raw_sum[1]}};
 }
 
 VECTOR_CLONES void stretch_f(const float *l, const float *r, int64_t n, Filters &f, Level &v) { stretch(l, r, n, f, v); }
@@ -83,11 +125,11 @@ struct BandLevels {
 
     BandLevels(double rate, double low_hz, double high_hz) {
         for (int i = 0; i < 4; ++i)
-            for (Sections<4> &section : filters.outer)
-                section.set(i, i < 2 ? butterworth(low_hz, rate, false) : butterworth(high_hz, rate, true));
-        for (int i = 0; i < 2; ++i)
-            for (int k = 0; k < 4; ++k)
-                filters.middle[k].set(i, k < 2 ? butterworth(low_hz, rate, true) : butterworth(high_hz, rate, false));
+            filters.outer.set(i, i < 2 ? butterworth(low_hz, rate, false) : butterworth(high_hz, rate, true));
+        for (int i = 0; i < 2; ++i) {
+            filters.middle[0].set(i, butterworth(low_hz, rate, true));
+            filters.middle[1].set(i, butterworth(high_hz, rate, false));
+        }
     }
 
     // Peak and energy of each stretch of a block (1 or 2 channels): stretch i ends before sample stops[i].
@@ -106,7 +148,7 @@ struct BandLevels {
                 stretch_d(left + n, right + n, stops(i) - n, filters, level);
             n = stops(i);
             for (int b = 0; b < kBands; ++b) {
-                peak(i, b) = std::max(level.top[2 * b], level.top[2 * b + 1]);
+                peak(i, b) = std::sqrt(std::max(level.top[2 * b], level.top[2 * b + 1]));
                 energy(i, b) = 0.5 * (level.sum[2 * b] + level.sum[2 * b + 1]);
             }
         }
