@@ -35,6 +35,7 @@ bench: demo ## what each stage costs, and the whole beside a program of stock li
 docs: $(INSTALLED) ## what is generated in docs/, pictures included (needs chromium)
 	$(BIN)/python docs/make_cli.py
 	$(BIN)/python docs/make_schema.py
+	$(BIN)/python docs/make_delivery.py
 	$(BIN)/python docs/make_screenshots.py
 
 quality: $(INSTALLED) ## how good the matches are on the albums in MUSIC=folder

@@ -53,6 +53,15 @@ class Done:
     task: Task
     kept: bool = False
     cause: str | None = None
+    entry: dict[str, Any] = field(default_factory=dict)
+    """What the journal says of it; empty where it failed."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        state = "failed" if self.cause is not None else "kept" if self.kept else "made"
+        figures = {name: self.entry.get(name) for name in ("output_hash", "integrated_lufs", "true_peak_dbtp")}
+        paths = {name: shown(getattr(self.task, name)) for name in COLUMNS}
+        return {**paths, "state": state, "cause": self.cause, **figures}
 
 
 def tasks_of(source: Path, reference: Path | None, folder: Path) -> list[Task]:
@@ -147,7 +156,8 @@ def run(
             elif not outcome.value["kept"]:
                 note(outcome.value["entry"])
             kept = outcome.cause is None and outcome.value["kept"]
-            results[outcome.index] = Done(task, kept, outcome.cause)
+            entry = {} if outcome.cause is not None else outcome.value["entry"]
+            results[outcome.index] = Done(task, kept, outcome.cause, entry)
             if progress is not None:
                 progress(done / len(tasks))
     return [results[index] for index in sorted(results)]
@@ -179,7 +189,7 @@ def _made(given: tuple[Task, Manner, dict[str, Any] | None, bool]) -> dict[str, 
     key = _key(task, manner)
     made = last is not None and last.get("key") == key and task.output.exists()
     if made and last is not None and content_hash(task.output) == last["output_hash"]:
-        return {"kept": True}
+        return {"kept": True, "entry": last}
     is_preset = task.reference.suffix.lower() == ".json"
     report = match(
         task.target,

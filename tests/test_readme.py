@@ -102,9 +102,12 @@ def test_the_documentation_runs(page: Path, tmp_path: Path) -> None:
             run([sys.executable, "-c", "from matcher.cli import main; main()", *words], folder)
 
 
-@pytest.mark.parametrize(("maker", "page"), [("make_cli.py", "cli.md"), ("make_schema.py", "plan-and-profile.md")])
+MADE = [("make_cli.py", "cli.md"), ("make_schema.py", "plan-and-profile.md"), ("make_delivery.py", "delivery.md")]
+
+
+@pytest.mark.parametrize(("maker", "page"), MADE)
 def test_what_is_generated_is_current(maker: str, page: str) -> None:
-    """The command line's reference is what `--help` says, the schema what the types are."""
+    """The command line's reference is what `--help` says, the schema what the types are, the places those of the table."""
     made = runpy.run_path(str(ROOT / "docs" / maker))["page"]()
     assert made == (ROOT / "docs" / page).read_text(encoding="utf-8"), f"python docs/{maker} writes it anew"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from matcher.commands.terminal import DONE, UNREADABLE, going_on, loading, progr
               help="16 and 24 are integers, 32 is floating point; the target's own by default.")
 @click.option("--sample-rate", type=click.IntRange(8000, 384_000), default=None, metavar="HZ",
               help="Rate of the results; the target's own by default.")
+@click.option("--json", "as_json", is_flag=True, help="What became of each as JSON on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @with_options(WORKERS, AIMS)
 def batch(
@@ -32,6 +34,7 @@ def batch(
     force: bool,
     bit_depth: str | None,
     sample_rate: int | None,
+    as_json: bool,
     quiet: bool,
     jobs: int,
     scheduler: str | None,
@@ -60,13 +63,16 @@ def batch(
     goal = None if reference is None else reference.absolute()
     tasks = tasks_of(targets.absolute(), goal, folder.absolute())
     folder.mkdir(parents=True, exist_ok=True)
-    with going_on(folder), progress(not quiet) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
+    bar = not quiet and not as_json
+    with going_on(folder), progress(bar) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
         tell = None if stages is None else lambda done: stages("match", done)
         found = run(tasks, folder.absolute(), workers, manner, force=force, progress=tell)
     failed = [done for done in found if done.cause is not None]
     for done in failed:
         say(f"{shown(done.task.output)}: not made: {done.cause}")
-    if not quiet:
+    if as_json:
+        click.echo(json.dumps([done.to_dict() for done in found], indent=2, ensure_ascii=False))
+    elif not quiet:
         kept = sum(done.kept for done in found)
         click.echo(f"{shown(folder)}: {len(found) - len(failed) - kept} made, {kept} kept, {len(failed)} failed")
     return UNREADABLE if failed else DONE

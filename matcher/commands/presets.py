@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @click.option("--licence", default="", help="The tracks' licence; stands in the preset.")
 @click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before.")
 @click.option("--force", is_flag=True, help="Replace a preset that exists, and measure anew.")
+@click.option("--json", "as_json", is_flag=True, help="What was learned as JSON on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @with_options(WORKERS)
 def learn(
@@ -46,6 +47,7 @@ def learn(
     licence: str,
     no_cache: bool,
     force: bool,
+    as_json: bool,
     quiet: bool,
     jobs: int,
     scheduler: str | None,
@@ -73,7 +75,9 @@ def learn(
     files, tables, presets = _sorted(sources, SUFFIXES, preset_store.ENDING)
     known = [read_preset(path) for path in presets]
     journal = output.with_name(f"{output.name}.journal")
-    with going_on(output.parent), progress(not quiet) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
+    bar = not quiet and not as_json
+    workforce = executor(jobs=jobs, scheduler=scheduler)
+    with going_on(output.parent), progress(bar) as stages, workforce as workers:
         tell = None if stages is None else lambda done: stages("analyze", done)
         found = measure(files, journal, workers, use_cache=not no_cache, force=force, progress=tell)
 
@@ -87,7 +91,10 @@ def learn(
         made = joined(known, tracks, name, source=origin, licence=licence)
         write_text(output, made.to_json().decode())
         found.done()
-    if not quiet:
+    if as_json:
+        data = {**_summary(made), "path": shown(output), "failed": [track.cause for track in found.failed]}
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    elif not quiet:
         for left_out in made.names_left_out:
             click.echo(f"left out, unlike the others: {shown(left_out)}")
         _say_presets([made])

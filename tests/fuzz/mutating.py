@@ -18,7 +18,7 @@ WORDS = (
 
 def seeds(name: str) -> list[bytes]:
     """The saved inputs of a target."""
-    return [path.read_bytes() for path in sorted((CORPUS / name).iterdir()) if not path.name.startswith(".")]
+    return [path.read_bytes() for path in sorted((CORPUS / name).iterdir())]
 
 
 def mutated(rng: random.Random, pool: list[bytes]) -> bytes:

@@ -17,6 +17,7 @@ import os
 import random
 import resource
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -61,7 +62,8 @@ def main() -> None:
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     count = context.Value("q", 0)
-    latest = CORPUS / options.target / f".latest-{options.seed}"
+    room = tempfile.TemporaryDirectory()
+    latest = Path(room.name) / "latest"
     process = context.Process(target=work, args=(options.target, options.minutes, options.seed, str(latest), count))
     process.start()
     before, since = -1, time.monotonic()
@@ -72,7 +74,7 @@ def main() -> None:
         elif time.monotonic() - since > 12 * SLOWEST_S:  # the start takes its time, too
             process.kill()
     data = latest.read_bytes() if latest.exists() else b""
-    latest.unlink(missing_ok=True)
+    room.cleanup()
     if process.exitcode:
         found = CORPUS / options.target / f"found-{hashlib.sha256(data).hexdigest()[:12]}"
         found.write_bytes(data)

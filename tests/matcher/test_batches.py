@@ -33,6 +33,12 @@ def test_makes_keeps_and_names(command: Command, mix_file: Path, record_file: Pa
     assert (one / "a.wav").read_bytes() == (two / "a.wav").read_bytes()
     assert read_journal(two / JOURNAL)[str(two / "b.wav")]["state"] == "failed"
     assert not [p for p in one.iterdir() if p.name.startswith(".")]
+    code, said, _ = command("batch", listing, "-o", one, "--json")
+    assert code == 3
+    kept, failed = json.loads(said)
+    assert (kept["state"], kept["cause"], failed["state"]) == ("kept", None, "failed")
+    assert kept["integrated_lufs"] < 0.0
+    assert "none.wav" in failed["cause"]
 
 
 def test_a_file_in_the_way_is_not_replaced(command: Command, mix_file: Path, record_file: Path, tmp_path: Path) -> None:

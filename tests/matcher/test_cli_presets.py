@@ -78,6 +78,9 @@ class TestLearn:
         assert "bad.wav" in err
         assert err.count("\n") == 1
         assert "dance: 5 tracks" in out
+        code, out, _ = command("learn", corpus, bad, "-n", "dance", "-o", tmp_path / "p.json", "--force", "--json")
+        told = json.loads(out)
+        assert (code, told["name"], told["tracks"], len(told["failed"])) == (3, "dance", 5, 1)
 
     def test_refuses_before_any_work(self, command: Command, corpus: Path, tmp_path: Path) -> None:
         """A name that is none, a folder without tracks, an output that exists: one line, nothing written."""
