@@ -107,7 +107,7 @@ MADE = [("make_cli.py", "cli.md"), ("make_schema.py", "plan-and-profile.md"), ("
 
 @pytest.mark.parametrize(("maker", "page"), MADE)
 def test_what_is_generated_is_current(maker: str, page: str) -> None:
-    """The command line's reference is what `--help` says, the schema what the types are, the places those of the table."""
+    """The command line's reference is what `--help` says, the schema what the types are, the places as decided by."""
     made = runpy.run_path(str(ROOT / "docs" / maker))["page"]()
     assert made == (ROOT / "docs" / page).read_text(encoding="utf-8"), f"python docs/{maker} writes it anew"
 
