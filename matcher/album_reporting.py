@@ -51,6 +51,20 @@ class AlbumReport:
         """Who stands apart when all is done."""
         return outliers([t.name for t in self.tracks], [t.after for t in self.tracks])
 
+    def verdict(self) -> str:
+        """How alike the tracks were and are, in a sentence."""
+        both = self.consistency
+        if both is None:
+            return "No track was made."
+        before, after = both
+        less = 100.0 * (1.0 - after.total_db / before.total_db) if before.total_db else 0.0
+        return (
+            f"Mean distance to the album's centre: {before.total_db:.2f} dB before, {after.total_db:.2f} after"
+            f" ({less:.0f} % less); tone {before.tone_db:.2f} to {after.tone_db:.2f} dB, width"
+            f" {before.width_db:.2f} to {after.width_db:.2f} dB, loudness {before.loudness_lu:.2f} to"
+            f" {after.loudness_lu:.2f} LU."
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain JSON data."""
         both = self.consistency
@@ -102,17 +116,7 @@ class AlbumReport:
                 cells = [f"{getattr(figures, field):.1f}" for field in COLUMNS]
                 table.add_row(track.name if which == "before" else "", which, *cells)
         console.print(table)
-        both = self.consistency
-        if both is not None:
-            before, after = both
-            less = 100.0 * (1.0 - after.total_db / before.total_db) if before.total_db else 0.0
-            console.print(
-                f"Mean distance to the album's centre: {before.total_db:.2f} dB before, {after.total_db:.2f} after"
-                f" ({less:.0f} % less); tone {before.tone_db:.2f} to {after.tone_db:.2f} dB, width"
-                f" {before.width_db:.2f} to {after.width_db:.2f} dB, loudness {before.loudness_lu:.2f} to"
-                f" {after.loudness_lu:.2f} LU.",
-                markup=False,
-            )
+        console.print(self.verdict(), markup=False)
         for line in self.outliers:
             console.print(f"Stands apart: {line}", markup=False)
         for track in self.tracks:

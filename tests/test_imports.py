@@ -77,11 +77,11 @@ LAYERS = {
     "matcher.delivery": "",
     "matcher.delivery.*": "matcher.delivery.* matcher.planner.* matcher.rendering",
     "matcher.page": "",
-    "matcher.page.*": "matcher.page.* matcher.reporting matcher.delivery.*",
+    "matcher.page.*": "matcher.page.* matcher.reporting matcher.delivery.* matcher.album_* matcher.preset_*",
     "matcher.exporting": "",
     "matcher.exporting.*": "matcher.exporting.* matcher.plans",
     "matcher.serve": "",
-    "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.memory matcher.albums",
+    "matcher.serve.*": "matcher.serve.* matcher.page.* matcher.memory matcher.albums matcher.delivery.*",
     "matcher.commands": "",
     "matcher.commands.*": "matcher.commands.* matcher matcher.page.* matcher.verifying matcher.music matcher.restoring"
     " matcher.serve.* matcher.exporting.* matcher.delivery.* matcher.memory matcher.demo matcher.corpus matcher.tables"

@@ -62,7 +62,8 @@ MOVE = click.FloatRange(0.0, 24.0)
               help="Also write what a pressing plant wants: all tracks as one WAV, CUE sheet, PQ list, checksums.")
 @click.option("--sides", callback=_counts, default=None, metavar="N,N",
               help="With --cue: how many tracks each side has, a WAV for each.")
-@click.option("--report", "report_path", type=PATH, default=None, metavar="FILE", help="Also write the report as JSON.")
+@click.option("--report", "report_path", type=PATH, default=None, metavar="FILE.html",
+              help="Also write the report, as a page; as JSON where the name ends in .json.")
 @click.option("--force", is_flag=True, help="Begin anew and replace what is there.")
 @click.option("--json", "as_json", is_flag=True, help="The report as JSON on standard output.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -115,7 +116,10 @@ def album(
     elif cue:
         say("not handed over: a track is missing")
     if report_path is not None:
-        write_text(report_path, report.to_json())
+        from matcher.page.albums import album_page
+
+        as_data = report_path.suffix.lower() == ".json"
+        write_text(report_path, report.to_json() if as_data else album_page(report))
     if as_json:
         click.echo(report.to_json(), nl=False)
     elif not quiet:

@@ -142,6 +142,26 @@ def presets(ctx: click.Context, as_json: bool) -> None:
 
 
 @presets.command()
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@click.option("--output", "-o", type=PATH, required=True, metavar="FILE.html", help="Where the page goes.")
+@click.option("--force", is_flag=True, help="Replace a page that exists.")
+def show(names: tuple[str, ...], output: Path, force: bool) -> None:
+    """Write a page about presets: their figures, their tone with its spread and tracks, what sets them apart.
+
+    NAMEs are of presets, or files in .json.
+    """
+    with loading():
+        from matcher.io import shown
+        from matcher.page.presets import presets_page
+        from matcher.preset_store import find
+
+    found = [find(name) for name in names]
+    check_text(output, force, others=tuple(each.path for each in found))
+    write_text(output, presets_page([each.preset for each in found]))
+    click.echo(shown(output))
+
+
+@presets.command()
 @click.argument("one")
 @click.argument("other")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")

@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 WIDE, TALL = 720, 260
 LEFT, RIGHT, TOP, BOTTOM = 52, 14, 24, 32
-DASHES = {"target": "2 4", "reference": "8 4", "result": "", "made": "", "reduction": ""}
+DASHES = {"target": "2 4", "reference": "8 4", "result": "", "made": "", "reduction": "", "track": ""}
 MOST_POINTS = 700
 
 
@@ -83,7 +83,7 @@ def chart(title: str, x: Axis, y: Axis, lines: Sequence[Line], bands: Sequence[B
             f'<polyline class="line {line.kind}" stroke-dasharray="{DASHES[line.kind]}" points="{_text(piece)}"/>'
             for piece in _pieces(_points(x, y, line.x, line.y))
         ]
-    names = [_key(line.name, line.kind) for line in lines]
+    names = [_key(name, kind) for name, kind in dict.fromkeys((line.name, line.kind) for line in lines)]
     names += [f'<span class="key"><i class="swatch"></i>{escape(band.name)}</span>' for band in bands]
     label = escape(title, quote=True)
     picture = f'<svg viewBox="0 0 {WIDE} {TALL}" role="img" aria-label="{label}">{"".join(parts)}</svg>'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
-from importlib import resources
 
 import numpy as np
 
@@ -16,6 +15,8 @@ from matcher.delivery.delivering import Delivery
 from matcher.io import AudioSource
 from matcher.page.clips import Clip, clip, common_lufs, places_s
 from matcher.page.deliveries import delivery_section
+from matcher.page.document import document
+from matcher.page.histograms import histograms
 from matcher.page.pictures import FREQUENCY, Axis, Band, Line, chart, levels
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Profile
 from matcher.reporting import Report
@@ -48,20 +49,15 @@ def report_page(
         *_width(report),
         "<h2>Loudness over time</h2>",
         *_loudness(report),
+        "<h2>Dynamics</h2>",
+        *histograms(report),
         _steps(report),
         _remaining(report),
         "" if delivery is None else delivery_section(delivery),
         _listen(report, target, result, reference),
         f'<p class="soft">Made by {escape(report.plan.made_by)}; the clips are at equal loudness.</p>',
     ]
-    style = resources.files("matcher.page").joinpath("style.css").read_text(encoding="utf-8")
-    policy = "default-src 'none'; style-src 'unsafe-inline'; media-src data:; img-src data:"
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{style}</style></head><body><main>{''.join(body)}</main></body></html>\n"
-    )
+    return document(title, body)
 
 
 def _figures(report: Report) -> str:
@@ -73,6 +69,11 @@ def _figures(report: Report) -> str:
         tolerance = "any" if after.tolerance > 100.0 else f"±{after.tolerance:g}"
         unit = f'<td class="unit">{escape(after.unit)}</td>'
         rows.append(f"<tr><td>{escape(after.name)}</td>{values}{unit}<td>{tolerance}</td><td>{verdict}</td></tr>")
+    measured = [p for p in report.reference.tracks if isinstance(p, Profile)]
+    there = f"{np.mean([p.psr_db for p in measured]):.1f}" if measured else ""
+    values = f"<td>{report.before.psr_db:.1f}</td><td>{report.after.psr_db:.1f}</td><td>{there}</td>"
+    unit = '<td class="unit">dB</td>'
+    rows.append(f"<tr><td>peak to short-term loudness</td>{values}{unit}<td></td><td></td></tr>")
     near = (report.gap_before.tone_db, report.gap_after.tone_db)
     unit = '<td class="unit">dB RMS</td>'
     values = f"<td>{near[0]:.1f}</td><td>{near[1]:.1f}</td><td>0.0</td>"

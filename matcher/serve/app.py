@@ -21,10 +21,11 @@ from starlette.staticfiles import StaticFiles
 
 from dsp.errors import FileError, MatchError, SettingsError
 from matcher.aims import Aims
+from matcher.delivery.destinations import DESTINATIONS
 from matcher.plans import Plan
 from matcher.serve import presets
 from matcher.serve.describing import controls
-from matcher.serve.exports import CONTAINERS, export
+from matcher.serve.exports import CONTAINERS, export, export_for
 from matcher.serve.guard import Guard
 from matcher.serve.queue import Queue
 from matcher.serve.store import SUFFIXES, Job, Store
@@ -105,6 +106,7 @@ class Page:
                 "suffixes": SUFFIXES,
                 "largest_bytes": self.largest_bytes,
                 "containers": CONTAINERS,
+                "destinations": [{"name": place.name, "title": place.title} for place in DESTINATIONS],
                 "rate_hz": RATE_HZ,
                 "longest_s": LONGEST_S,
             }
@@ -224,15 +226,14 @@ class Page:
     async def export(self, request: Request) -> Response:
         job = self._done(request)
         asked = await _body(request)
-        made = await run_in_threadpool(
-            export,
-            self.store.result(job.id),
-            self._stem(job),
-            asked.get("container"),
-            asked.get("bit_depth"),
-            asked.get("sample_rate_hz"),
-        )
-        return JSONResponse({"name": made.name, "size_bytes": made.stat().st_size})
+        result, stem, said = self.store.result(job.id), self._stem(job), list[str]()
+        if (place := asked.get("destination")) is not None:
+            target = self.store.sound_path(job.targets[0])
+            made, said = await run_in_threadpool(export_for, result, stem, target, str(place))
+        else:
+            form = (asked.get("container"), asked.get("bit_depth"), asked.get("sample_rate_hz"))
+            made = await run_in_threadpool(export, result, stem, *form)
+        return JSONResponse({"name": made.name, "size_bytes": made.stat().st_size, "said": said})
 
     async def exported(self, request: Request) -> Response:
         folder = self.store.result(self._done(request).id) / "exports"

@@ -1,4 +1,4 @@
-"""The master as a file to take away: the float render in the container and bit depth that was asked for, dithered."""
+"""The master as a file to take away: in the container and bit depth that was asked for, or proven for a destination."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from dsp.errors import SettingsError
+from matcher.delivery.delivering import deliver
+from matcher.delivery.destinations import destinations
 from matcher.io import open_audio
 from matcher.plans import Plan
 from matcher.rendering import render
@@ -41,3 +43,23 @@ def export(result: Path, title: str, container: Any, bit_depth: Any, sample_rate
             with open_audio(result / "master.wav") as master:
                 render(master, plain, made, bit_depth=bit_depth, sample_rate_hz=sample_rate_hz)
     return made
+
+
+def export_for(result: Path, title: str, target: Path, place: str) -> tuple[Path, list[str]]:
+    """The file for one destination, made from the plan on first asking, and what is to be said of it.
+
+    Within the destination's limits and behind its codecs, as `match --deliver` makes it. Raises SettingsError for a
+    place that is not known, FileError.
+    """
+    (wanted,) = destinations((place,))
+    folder = result / "exports"
+    made, told = folder / f"{title}-{wanted.name}.wav", folder / f"{title}-{wanted.name}.txt"
+    with _one_at_a_time:
+        if not (made.exists() and told.exists()):
+            folder.mkdir(exist_ok=True)
+            plan = Plan.from_json((result / "plan.json").read_bytes())
+            (found,) = deliver(target, folder, [wanted.name], plan, stem=title, force=True).delivered
+            failed = [f"{check.what}: {check.said}" for check in found.verdict.checks if not check.passes]
+            lines = [f"{wanted.title}: {found.verdict.said()}", *failed, *(one.said() for one in found.decoded)]
+            told.write_text("\n".join([*lines, *found.not_tried]), encoding="utf-8")
+    return made, told.read_text(encoding="utf-8").splitlines()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import html
 import io
 import itertools
+import json
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -17,10 +19,15 @@ import soundfile
 import matcher
 from dsp.audio import Audio
 from dsp.meters.loudness import LoudnessMeter
-from matcher import Aims, match
+from matcher import Aims, analyze, match, preset_store
+from matcher.album_figures import COLUMNS
+from matcher.album_reporting import AlbumReport
 from matcher.io import write_audio
+from matcher.page.albums import album_page
 from matcher.page.clips import CLIP_S
+from matcher.page.histograms import _shares, histograms
 from matcher.page.pictures import FREQUENCY, Axis, Line, chart, levels
+from matcher.page.presets import presets_page
 from matcher.page.writing import report_page
 
 EMPTY = {"meta", "br", "polygon", "polyline", "line", "img", "input"}
@@ -36,6 +43,17 @@ def report(mix: Audio, record: Audio) -> matcher.Report:
 def page(report: matcher.Report, mix: Audio, record: Audio) -> str:
     """Its page."""
     return report_page(report, mix, report.audio, record)
+
+
+@pytest.fixture(scope="module")
+def album(mix: Audio, record: Audio, tmp_path_factory: pytest.TempPathFactory) -> AlbumReport:
+    """Three tracks, one of them no sound."""
+    folder = tmp_path_factory.mktemp("album")
+    for name, audio in (("lead.wav", record), ("one.wav", mix), ("<b>two.wav", record)):
+        write_audio(folder / name, audio)
+    (folder / "bad.wav").write_bytes(b"no sound")
+    tracks = [folder / name for name in ("one.wav", "<b>two.wav", "bad.wav")]
+    return matcher.album(folder / "lead.wav", tracks, folder / "out")
 
 
 class Balanced(HTMLParser):
@@ -81,6 +99,14 @@ class TestPage:
             assert step.because in text
         for part in report.remaining:
             assert part.sentence() in text
+        assert f"<td>{report.after.psr_db:.1f}</td>" in page
+
+    def test_level_histograms_are_of_all_time(self, report: matcher.Report) -> None:
+        """One of each band; a track's shares are of all its moments, and those of a steady tone are in one place."""
+        assert len(histograms(report)) == 3
+        assert _shares(report.after, "mid").sum() == pytest.approx(100.0)
+        tone = analyze(Audio(0.1 * np.sin(np.arange(2 * 44_100) * 2 * np.pi * 1000 / 44_100)[None], 44_100))
+        assert _shares(tone, "mid").max() > 95.0
 
     def test_draws_no_nonsense(self, page: str) -> None:
         """Points are numbers inside the picture."""
@@ -122,6 +148,58 @@ class TestPage:
         assert "<h2>Width</h2>" not in text
         assert "What the limiter takes" not in text
         assert "Short-term loudness" in text
+
+
+class TestOtherPages:
+    """Albums and presets."""
+
+    def test_album(self, album: AlbumReport) -> None:
+        """Every figure of every track stands there, before and after, the tone of all in two pictures, who failed."""
+        page = album_page(album)
+        parser = Balanced()
+        parser.feed(page)
+        assert parser.open == []
+        assert "<script" not in page
+        assert "<b>" not in page
+        assert page.count("<figure>") == 2
+        assert page.count('class="line track"') >= 4
+        for track in album.tracks:
+            for figures in (track.before, track.after):
+                for field in COLUMNS:
+                    assert f"<td>{getattr(figures, field):.1f}</td>" in page
+        assert html.escape(album.verdict()) in page
+        assert page.count("Not made: ") == len(album.failed) == 1
+        assert "bad.wav" in page
+
+    def test_presets(self) -> None:
+        """The shipped ones: every figure with its deviation, a picture each, and what sets them apart."""
+        presets = [each.preset for each in preset_store.every()]
+        page = presets_page(presets)
+        parser = Balanced()
+        parser.feed(page)
+        assert parser.open == []
+        assert page.count("<figure>") == sum(len(preset.styles) for preset in presets) >= 6
+        for preset in presets:
+            assert f"<h2>{preset.name}</h2>" in page
+            for style in preset.styles:
+                assert (
+                    f"<td>{style.centre.integrated_lufs:.1f}</td><td>± {style.figures['integrated_lufs']:.1f}</td>"
+                    in page
+                )
+        assert "What sets them apart" in page
+
+    def test_their_commands(self, command: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
+        """A page, or JSON where the name says so; one that exists stays."""
+        page, data = tmp_path / "album.html", tmp_path / "album.json"
+        for report in (page, data):
+            code, _, _ = command("album", record_file, mix_file, "-o", tmp_path / "out", "--report", report, "-q")
+            assert code == 0
+        assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+        assert "tracks" in json.loads(data.read_text(encoding="utf-8"))
+        assert command("presets", "show", "folk", "metal", "-o", tmp_path / "p.html")[0] == 0
+        assert "exists already" in command("presets", "show", "folk", "-o", tmp_path / "p.html")[2]
+        assert "not-there" in command("presets", "show", "not-there", "-o", tmp_path / "q.html")[2]
+        assert not (tmp_path / "q.html").exists()
 
 
 class TestPictures:

@@ -143,6 +143,17 @@ class TestResult:
             theirs, _ = soundfile.read(tmp_path / f"{bit_depth}.wav", dtype="int32")
             np.testing.assert_array_equal(ours, theirs)
 
+    def test_a_file_for_a_destination(self, served: Any, done: Any, tmp_path: Path) -> None:
+        """Within its limits, and with the words about it, the second time too."""
+        path = f"/api/jobs/{done['id']}/exports"
+        with served.client() as client:
+            first, second = (client.post(path, json={"destination": "cd"}).json() for _ in range(2))
+            (tmp_path / "cd.wav").write_bytes(client.get(f"{path}/{first['name']}").content)
+            assert {"name": "cd", "title": "CD"} in client.get("/api/state").json()["destinations"]
+        assert first == second
+        assert first["said"][0].startswith("CD: ")
+        assert soundfile.info(tmp_path / "cd.wav").subtype == "PCM_16"
+
     @pytest.mark.parametrize(
         "asked",
         [
@@ -151,6 +162,8 @@ class TestResult:
             {"container": "wav", "bit_depth": True},
             {"container": "../x", "bit_depth": 16},
             {"container": "wav", "bit_depth": 24, "sample_rate_hz": 1},
+            {"destination": "../spotify"},
+            {"destination": 7},
         ],
     )
     def test_what_no_file_holds_is_refused(self, served: Any, done: Any, asked: dict[str, Any]) -> None:

@@ -29,7 +29,7 @@ export const api = {
   keep: (id) => post(`/api/jobs/${id}/keep`, {}),
   remove: (id) => asked(`/api/jobs/${id}`, {method: "DELETE"}),
   render: async (id, steps, title, draft) => (await post(`/api/jobs/${id}/renders`, {steps, title, draft})).json(),
-  export: async (id, container, bit_depth) => (await post(`/api/jobs/${id}/exports`, {container, bit_depth})).json(),
+  export: async (id, form) => (await post(`/api/jobs/${id}/exports`, form)).json(),
 
   /** A stretch of target, result or reference, ready to play. */
   sound: async (id, track, start, count, signal) =>

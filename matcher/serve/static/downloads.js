@@ -14,6 +14,7 @@ export class Downloads {
     this.format = el("select", {onchange: () => this._depths()}, Object.keys(this.containers).map((name) => el("option", {value: name}, CONTAINERS[name])));
     this.depth = el("select");
     this._depths();
+    this.place = el("select", {onchange: () => this._placed()}, el("option", {value: ""}, "any place"), state.destinations.map((one) => el("option", {value: one.name}, one.title)));
     this.master = el("button.primary", {type: "button", onclick: () => this._take((id) => this._export(id))}, "Download the master");
     this.plan = el("button", {type: "button", onclick: () => this._take((id) => link(`/api/jobs/${id}/plan`))}, "The plan (JSON)");
     this.report = el("button", {type: "button", onclick: () => this._take((id) => link(`/api/jobs/${id}/report?download`))}, "The report (HTML)");
@@ -22,13 +23,18 @@ export class Downloads {
     this.note = el("p.soft", {role: "status"});
     this.trouble = el("div");
     this.element = el("section.card.downloads", {"aria-label": "Download"},
-      el("div.fields", {}, el("label.field", {}, el("span", {}, "Format"), this.format), el("label.field", {}, el("span", {}, "Bit depth"), this.depth), this.master, this.plan, this.report, this.show),
+      el("div.fields", {}, el("label.field", {}, el("span", {}, "For"), this.place), el("label.field", {}, el("span", {}, "Format"), this.format), el("label.field", {}, el("span", {}, "Bit depth"), this.depth), this.master, this.plan, this.report, this.show),
       this.bar, this.note, this.trouble);
   }
 
   _depths() {
     const before = Number(this.depth.value) || 24;
     this.depth.replaceChildren(...this.containers[this.format.value].map((bits) => el("option", {value: bits, selected: bits === before}, DEPTHS[bits])));
+  }
+
+  /** A destination says itself what its file is like. */
+  _placed() {
+    this.format.disabled = this.depth.disabled = Boolean(this.place.value);
   }
 
   /** A render in the background to show the progress of. */
@@ -79,10 +85,11 @@ export class Downloads {
   }
 
   async _export(id) {
-    this.note.textContent = "Writing the file…";
-    const made = await api.export(id, this.format.value, Number(this.depth.value));
+    const destination = this.place.value;
+    this.note.textContent = destination ? "Making the file, and listening behind the codecs of the place…" : "Writing the file…";
+    const made = await api.export(id, destination ? {destination} : {container: this.format.value, bit_depth: Number(this.depth.value)});
     link(`/api/jobs/${id}/exports/${encodeURIComponent(made.name)}`);
-    this.note.textContent = `${made.name}, ${(made.size_bytes / 1e6).toFixed(1)} MB`;
+    this.note.textContent = [`${made.name}, ${(made.size_bytes / 1e6).toFixed(1)} MB`, ...made.said].join(". ");
     say("");
   }
 }
