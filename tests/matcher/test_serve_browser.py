@@ -160,6 +160,12 @@ class TestJourney:
         made, rate = soundfile.read(tmp_path / "master.wav")
         original = soundfile.info(songs[0])
         assert (len(made), rate) == (original.frames, original.samplerate)
+        page.locator(".downloads label:has(span:text-is('For')) select").select_option("cd")
+        with page.expect_download() as taken:
+            page.click("text=Download the changed master")
+        taken.value.save_as(tmp_path / "cd.wav")
+        assert soundfile.info(tmp_path / "cd.wav").subtype == "PCM_16"
+        page.wait_for_selector(".downloads [role=status]:has-text('CD: plays as it is')")
         seen.check()
 
     def test_by_keys(self, seen: Seen, songs: tuple[Path, Path], tmp_path: Path) -> None:

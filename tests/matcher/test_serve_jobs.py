@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import soxr
 
 from matcher import match
 
@@ -126,6 +127,32 @@ class TestCrash:
         first.end()
         second = serving(folder=tmp_path / "state")
         assert second.settled(left) == ["done"]
+
+
+class TestLength:
+    @pytest.mark.slow
+    def test_ten_minutes_at_96_khz(self, serving: Callable[..., Any], songs: tuple[Path, Path], tmp_path: Path) -> None:
+        """Mastered, heard from any place, changed and heard anew, and taken away whole."""
+        rate_hz, seconds = 96_000, 600
+        samples = soxr.resample(soundfile.read(songs[0])[0], 44_100, rate_hz)
+        times = -(-seconds * rate_hz // len(samples))
+        long = tmp_path / "long.wav"
+        soundfile.write(long, np.tile(samples, (times, 1))[: seconds * rate_hz], rate_hz, subtype="PCM_24")
+        server = serving()
+        identity = server.add(server.upload(long), server.upload(songs[1]))
+        assert server.settled(identity) == ["done"]
+        done = server.job(identity)
+        late = {"start": 590 * 48_000, "count": 5 * 48_000}
+        with server.client() as client:
+            whole = planar(client.get(f"/api/jobs/{identity}/sound/result", params=late))
+            asked = {"steps": done["plan"]["steps"], **late}
+            section = planar(client.post(f"/api/jobs/{identity}/section", json=asked))
+            assert level_db(section - whole) < level_db(whole) + SAME_DB
+            path = f"/api/jobs/{identity}/exports"
+            name = client.post(path, json={"container": "flac", "bit_depth": 24}, timeout=300.0).json()["name"]
+            (tmp_path / name).write_bytes(client.get(f"{path}/{name}", timeout=300.0).content)
+        taken = soundfile.info(tmp_path / name)
+        assert (taken.frames, taken.samplerate) == (seconds * rate_hz, rate_hz)
 
 
 class TestResult:

@@ -56,13 +56,14 @@ export class Downloads {
       this.note.textContent = "The changed plan is rendered over the whole track.";
     } else if (job?.status === "failed") {
       this.note.textContent = `The changed plan could not be rendered: ${job.error}`;
-    } else if (!this.working) this.note.textContent = "";
+    } else if (!this.working) this.note.textContent = this.told ?? "";
   }
 
   /** Do something with the finished job of the plan as it is, which is rendered first where it was changed. */
   async _take(what) {
     if (this.working) return;
     this.working = true;
+    this.told = "";
     this.trouble.replaceChildren();
     try {
       let id = this.session.id;
@@ -89,7 +90,8 @@ export class Downloads {
     this.note.textContent = destination ? "Making the file, and listening behind the codecs of the place…" : "Writing the file…";
     const made = await api.export(id, destination ? {destination} : {container: this.format.value, bit_depth: Number(this.depth.value)});
     link(`/api/jobs/${id}/exports/${encodeURIComponent(made.name)}`);
-    this.note.textContent = [`${made.name}, ${(made.size_bytes / 1e6).toFixed(1)} MB`, ...made.said].join(". ");
+    this.told = [`${made.name}, ${(made.size_bytes / 1e6).toFixed(1)} MB`, ...made.said].join(". ");
+    this.note.textContent = this.told;
     say("");
   }
 }
