@@ -31,6 +31,8 @@ def analyze(
     scheduler: str | None,
 ) -> int:
     """Measure files: loudness, peaks, dynamics, tone and width."""
+    if table is not None and as_json:
+        raise click.UsageError("--json and --table are two forms of the same figures: ask for one of them")
     if table is not None:
         return _table(files, table, force, not no_cache, jobs, scheduler)
     with loading():

@@ -202,6 +202,9 @@ class TestOtherJobs:
         assert "record.wav" in out
         code, out, _ = match("analyze", mix_file, "--json")
         assert json.loads(out)[0]["channels"] == 2
+        code, _, err = match("analyze", mix_file, "--json", "--table", mix_file.with_name("t.parquet"))
+        assert code == 2
+        assert "--json and --table" in err
 
     def test_plan_then_render_is_the_main_job(
         self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path
