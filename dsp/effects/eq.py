@@ -48,10 +48,13 @@ def band_db(band: Band, frequency_hz: NDArray[np.float64]) -> NDArray[np.float64
     return prototype_db(band.shape, frequency_hz, band.frequency_hz, band.gain_db, band.q)
 
 
+Numbers = float | NDArray[np.float64]
+
+
 def prototype_db(
-    shape: Shape, hz: NDArray[np.float64], frequency_hz: float, gain_db: float, q: float
+    shape: Shape, hz: NDArray[np.float64], frequency_hz: Numbers, gain_db: Numbers, q: Numbers
 ) -> NDArray[np.float64]:
-    """Gain of the analogue prototype at each of `hz`, dB."""
+    """Gain of the analogue prototype at each of `hz`, dB; of many at once where their settings broadcast with `hz`."""
     a = 10.0 ** (gain_db / 40.0)
     w = hz / frequency_hz
     square = w * w

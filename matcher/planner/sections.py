@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -132,15 +133,17 @@ AnyMeter = TypeVar("AnyMeter", LoudnessMeter, LongSpectrum, TruePeakMeter, Dynam
 
 
 def try_chain(chain: Chain, sections: list[Section], sample_rate_hz: int) -> Trial:
-    """Every section through the chain; what comes out may be tried on again."""
-    made, reductions = [], [np.zeros(0, dtype=np.float32)]
-    for section in sections:
+    """Every section through the chain, two at a time; what comes out may be tried on again."""
+
+    def tried(section: Section) -> tuple[Section, NDArray[np.float32]]:
         run = chain.processor(sample_rate_hz, section.samples.shape[0])
-        made.append(Section(_whole(run, section.samples), section.run_in))
-        limited = run.measured().get("limiter")
-        if limited is not None:
-            reductions.append(limited["reduction_db"][section.run_in * 100 // sample_rate_hz :])
-    return Trial(made, sample_rate_hz, np.concatenate(reductions))
+        made = Section(_whole(run, section.samples), section.run_in)
+        limited = run.measured().get("limiter", {}).get("reduction_db", np.zeros(0, dtype=np.float32))
+        return made, limited[section.run_in * 100 // sample_rate_hz :]
+
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        made, reductions = zip(*pool.map(tried, sections), strict=True)
+    return Trial(list(made), sample_rate_hz, np.concatenate(reductions))
 
 
 def _whole(run: Processor, samples: Samples) -> Samples:

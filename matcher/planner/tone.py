@@ -169,12 +169,18 @@ def _refine(
     x = np.array([v for b in bands for v in (np.log(b.frequency_hz), b.gain_db, np.log(b.q))])
     x = np.clip(x, low, high)
     shapes = [b.shape for b in bands]
+    of_shape = {shape: [i for i, own in enumerate(shapes) if own == shape] for shape in dict.fromkeys(shapes)}
     root = np.sqrt(weight)
     step = np.array([0.02, 0.05, 0.03])
 
     def responses(values: Array) -> Array:
-        parts = zip(shapes, values.reshape(-1, 3), strict=True)
-        return np.array([prototype_db(s, hz, np.exp(f), g, np.exp(q)) for s, (f, g, q) in parts])
+        """Of each band, (..., bands, hz), from (..., 3 * bands); all bands of a shape at a time."""
+        settings = values.reshape(*values.shape[:-1], -1, 3, 1)
+        found = np.empty((*settings.shape[:-2], len(hz)))
+        for shape, own in of_shape.items():
+            f, g, q = (settings[..., own, k, :] for k in range(3))
+            found[..., own, :] = prototype_db(shape, hz, np.exp(f), g, np.exp(q))
+        return found
 
     def residual(values: Array, total: Array) -> Array:
         # A slight pull towards small gains keeps two bands from fighting each other.
@@ -185,10 +191,9 @@ def _refine(
     current = residual(x, parts.sum(axis=0))
     for _ in range(rounds):
         jacobian = np.zeros((len(current), len(x)))
+        moved = responses(x + np.tile(np.diag(step), len(bands)))
         for kind in range(3):
-            moved = x.copy()
-            moved[kind::3] += step[kind]
-            jacobian[: len(hz), kind::3] = (root * (responses(moved) - parts)).T / step[kind]
+            jacobian[: len(hz), kind::3] = (root * (moved[kind] - parts)).T / step[kind]
         jacobian[len(hz) + np.arange(len(bands)), 3 * np.arange(len(bands)) + 1] = 0.02
         normal = jacobian.T @ jacobian
         improved = False
