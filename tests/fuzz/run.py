@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -28,6 +29,13 @@ from mutating import mutated, seeds
 from targets import CORPUS, Targets
 
 SLOWEST_S, MOST_BYTES = 5.0, 2**30
+
+
+def seconds(run: Callable[[bytes], None], data: bytes) -> float:
+    """How long the target takes."""
+    started = time.monotonic()
+    run(data)
+    return time.monotonic() - started
 
 
 def work(name: str, minutes: float, seed: int, latest: str, count: object) -> None:
@@ -40,9 +48,8 @@ def work(name: str, minutes: float, seed: int, latest: str, count: object) -> No
         while time.monotonic() < end:
             data = mutated(rng, pool)
             Path(latest).write_bytes(data)
-            started = time.monotonic()
-            run(data)
-            assert time.monotonic() - started < SLOWEST_S, "too slow"
+            if seconds(run, data) >= SLOWEST_S:  # once may be another program's doing
+                assert seconds(run, data) < SLOWEST_S, "too slow"
             held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             assert held < MOST_BYTES, f"{held >> 20} MiB held"
             count.value += 1  # type: ignore[attr-defined]
