@@ -51,6 +51,11 @@ class AlbumReport:
         """Who stands apart when all is done."""
         return outliers([t.name for t in self.tracks], [t.after for t in self.tracks])
 
+    @property
+    def not_made(self) -> list[str]:
+        """A line for every track that failed: its name and why."""
+        return [why if name in why else f"{name}: {why}" for name, why in self.failed.items()]
+
     def verdict(self) -> str:
         """How alike the tracks were and are, in a sentence."""
         both = self.consistency
@@ -124,5 +129,3 @@ class AlbumReport:
                 console.print(f"{track.name}: {line}", markup=False)
         for line in self.remarks:
             console.print(line, markup=False)
-        for name, why in self.failed.items():
-            console.print(f"Not made: {name} ({why})", markup=False)

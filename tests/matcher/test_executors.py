@@ -134,6 +134,25 @@ def test_a_cluster_gives_the_table_of_one_process(
     assert len(tables.read(tmp_path / "one.parquet")) == 20
 
 
+@pytest.fixture
+def third_cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """For a test that takes workers from it."""
+    yield from _cluster()
+
+
+def test_what_kills_workers_of_a_cluster_takes_two(
+    third_cluster: tuple[str, list[subprocess.Popen[bytes]]],
+) -> None:
+    """It is given up with its cause after its second; the third does everything else, what was queued with it too."""
+    address, processes = third_cluster
+    items = [str(number) for number in range(30)]
+    items[4] = "__import__('os')._exit(9)"
+    with executor(scheduler=address) as workers:
+        found = in_order(workers.run(eval, items, batch=2))
+    assert found == [(None, DIED) if number == 4 else (number, None) for number in range(30)]
+    assert [process.poll() for process in processes].count(None) == 1
+
+
 @pytest.fixture(scope="module")
 def second_cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Another, as the first has lost a worker."""
