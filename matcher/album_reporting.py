@@ -111,11 +111,11 @@ class AlbumReport:
         from rich.table import Table
 
         console.print(f"The album beside {self.lead}", style="bold", markup=False)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("")
-        table.add_column("")
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        table.add_column("", overflow="fold")  # where room is short the names give way, never a figure
+        table.add_column("", no_wrap=True)
         for title, unit, _ in COLUMNS.values():
-            table.add_column(f"{title}\n{unit}", justify="right")
+            table.add_column(f"{title} {unit}".replace(" ", "\n", 1), justify="right", no_wrap=True)
         for track in self.tracks:
             for which, figures in (("before", track.before), ("after", track.after)):
                 cells = [f"{getattr(figures, field):.1f}" for field in COLUMNS]

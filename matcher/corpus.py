@@ -12,7 +12,7 @@ from typing import Any
 from dsp.errors import FileError
 from matcher.analysis import analyze
 from matcher.executors import Executor
-from matcher.io import content_hash, shown
+from matcher.io import SOUNDS, content_hash, shown
 from matcher.profile import PROFILE_VERSION, Profile
 
 BATCH = 8
@@ -96,6 +96,19 @@ class Measured:
     def done(self) -> None:
         """The rows are where they belong; the journal goes."""
         self.journal.unlink(missing_ok=True)
+
+
+def tracks_inside(sources: Sequence[Path]) -> list[Path]:
+    """The files among `sources` and all tracks in its folders and theirs, by name; FileError where one holds none."""
+    found = []
+    for source in sources:
+        inside = [source]
+        if source.is_dir():
+            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SOUNDS and not p.name.startswith("."))
+        if not inside:
+            raise FileError(f"{shown(source)}: holds no track; known are {', '.join(sorted(SOUNDS))}")
+        found.extend(inside)
+    return found
 
 
 def measure(
