@@ -181,6 +181,32 @@ def test_a_cluster_learns_the_preset_of_one_process(
     assert made[0] == made[1]
 
 
+def test_a_cluster_makes_the_album_of_one_process(
+    second_cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    command: Callable[..., tuple[int, str, str]],
+    mix: Audio,
+    record: Audio,
+    tmp_path: Path,
+) -> None:
+    """The same masters bit for bit, and the track that cannot be read named alike."""
+    address, _ = second_cluster
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        source = mix if number % 2 else record
+        length = 3 * source.sample_rate_hz + 1000 * number
+        write_audio(tmp_path / "in" / f"{number}.wav", Audio(source.samples[:, -length:], source.sample_rate_hz))
+    (tmp_path / "in" / "bad.wav").write_bytes(b"RIFF....")
+    made = []
+    for name, way in (("one", ()), ("many", ("--scheduler", address))):
+        asked = ("album", tmp_path / "in" / "0.wav", tmp_path / "in", "-o", tmp_path / name, "--restore", "off", *way)
+        code, _, err = command(*asked, "--no-cache", "-q")
+        assert code == 3
+        masters = {path.name: path.read_bytes() for path in (tmp_path / name).glob("*.wav")}
+        made.append((masters, err))
+    assert made[0] == made[1]
+    assert set(made[0][0]) == {"0.wav", "1.wav", "2.wav"}
+
+
 def test_a_cluster_makes_the_batch_of_one_process(
     second_cluster: tuple[str, list[subprocess.Popen[bytes]]],
     mix: Audio,
