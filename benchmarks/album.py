@@ -1,10 +1,12 @@
 """How much of one piece an album becomes, beside Matchering track by track, on folders of music.
 
-    python benchmarks/album.py FOLDER [--seconds 40] [--levels even|keep|both] [--matchering PYTHON] [--json FILE]
+    python benchmarks/album.py FOLDER [--seconds 40] [--levels even|keep|both] [--lead middle|loudest|quietest]
+        [--matchering PYTHON] [--json FILE]
 
 FOLDER holds one folder an album; those with five tracks and more are taken, the track of median loudness for the lead.
 Each row: mean distance to the album's centre before and after, tone, width, loudness and all together, how many tracks
-moved away, how far the differences in loudness have moved, the highest true peak of the masters.
+moved away and the furthest that one did (below zero where the least moved still came nearer), how far the differences
+in loudness have moved, the highest true peak of the masters.
 """
 
 from __future__ import annotations
@@ -32,8 +34,8 @@ from matcher.album_figures import Consistency, Figures, distances
 from matcher.album_lists import tracks_of
 
 FEWEST = 5
-AWAY_DB = 0.05
-"""What a track may be further from the centre by and not count as moved away."""
+LEADS = {"quietest": 0.0, "middle": 0.5, "loudest": 1.0}
+"""Where the lead stands among the tracks of its album, by loudness."""
 
 
 def excerpts(folder: Path, seconds: float | None, room: Path) -> list[Path]:
@@ -67,18 +69,22 @@ def judged(before: Sequence[Figures], after: Sequence[Figures]) -> dict[str, Any
         "tone": f"{was.tone_db:.2f} > {became.tone_db:.2f}",
         "width": f"{was.width_db:.2f} > {became.width_db:.2f}",
         "loudness": f"{was.loudness_lu:.2f} > {became.loudness_lu:.2f}",
-        "moved_away": sum(b.total_db > a.total_db + AWAY_DB for a, b in pairs),
+        "moved_away": sum(b.total_db > a.total_db for a, b in pairs),
+        "furthest_db": max(b.total_db - a.total_db for a, b in pairs),
         "levels_moved_lu": float(np.ptp(apart[1] - apart[0])),
         "order_kept": bool((np.argsort(levels[0]) == np.argsort(levels[1])).all()),
         "true_peak_dbtp": max(f.true_peak_dbtp for f in after),
     }
 
 
-def run(folder: Path, seconds: float | None, levels: Sequence[str], python: str | None, room: Path) -> list[Any]:
+def run(
+    folder: Path, seconds: float | None, levels: Sequence[str], lead_is: str, python: str | None, room: Path
+) -> list[Any]:
     """One album by everybody."""
     tracks = excerpts(folder, seconds, room / "in")
     before = figures_of(tracks)
-    lead = tracks[int(np.argsort([f.integrated_lufs for f in before])[len(tracks) // 2])]
+    by_loudness = np.argsort([f.integrated_lufs for f in before])
+    lead = tracks[int(by_loudness[min(int(LEADS[lead_is] * len(tracks)), len(tracks) - 1)])]
     rows = []
     for level in levels:
         started = time.perf_counter()
@@ -121,21 +127,25 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--seconds", type=click.FloatRange(5.0), default=None, help="Length of an excerpt; whole tracks if none.")
 @click.option("--levels", type=click.Choice(["even", "keep", "both"]), default="both", show_default=True)
+@click.option("--lead", type=click.Choice(list(LEADS)), default="middle", show_default=True, help="By loudness.")
 @click.option("--matchering", "python", type=click.Path(exists=True, dir_okay=False), help="Its interpreter.")
 @click.option("--json", "data", type=click.Path(dir_okay=False, path_type=Path), help="Every figure.")
-def main(folder: Path, seconds: float | None, levels: str, python: str | None, data: Path | None) -> None:
+def main(
+    folder: Path, seconds: float | None, levels: str, lead: str, python: str | None, data: Path | None
+) -> None:
     rows: list[dict[str, Any]] = []
     for place in sorted(f for f in folder.iterdir() if f.is_dir()):
         if len([f for f in place.iterdir() if f.suffix.lower() in (".wav", ".flac", ".ogg", ".mp3")]) < FEWEST:
             continue
         with tempfile.TemporaryDirectory() as room:
-            rows += run(place, seconds, ("even", "keep") if levels == "both" else (levels,), python, Path(room))
+            several = ("even", "keep") if levels == "both" else (levels,)
+            rows += run(place, seconds, several, lead, python, Path(room))
         click.echo(f"{place.name} done", err=True)
     if not rows:
         raise click.UsageError(f"{folder}: holds no folder with {FEWEST} tracks")
     show(rows)
     if data:
-        data.write_text(json.dumps({"seconds": seconds, "runs": rows}, indent=1) + "\n", encoding="utf-8")
+        data.write_text(json.dumps({"seconds": seconds, "lead": lead, "runs": rows}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

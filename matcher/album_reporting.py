@@ -51,6 +51,11 @@ class AlbumReport:
         """Who stands apart when all is done."""
         return outliers([t.name for t in self.tracks], [t.after for t in self.tracks])
 
+    @property
+    def not_made(self) -> list[str]:
+        """A line for every track that failed: its name and why."""
+        return [why if name in why else f"{name}: {why}" for name, why in self.failed.items()]
+
     def verdict(self) -> str:
         """How alike the tracks were and are, in a sentence."""
         both = self.consistency
@@ -106,11 +111,11 @@ class AlbumReport:
         from rich.table import Table
 
         console.print(f"The album beside {self.lead}", style="bold", markup=False)
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        table.add_column("")
-        table.add_column("")
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        table.add_column("", overflow="fold")  # where room is short the names give way, never a figure
+        table.add_column("", no_wrap=True)
         for title, unit, _ in COLUMNS.values():
-            table.add_column(f"{title}\n{unit}", justify="right")
+            table.add_column(f"{title} {unit}".replace(" ", "\n", 1), justify="right", no_wrap=True)
         for track in self.tracks:
             for which, figures in (("before", track.before), ("after", track.after)):
                 cells = [f"{getattr(figures, field):.1f}" for field in COLUMNS]
@@ -124,5 +129,3 @@ class AlbumReport:
                 console.print(f"{track.name}: {line}", markup=False)
         for line in self.remarks:
             console.print(line, markup=False)
-        for name, why in self.failed.items():
-            console.print(f"Not made: {name} ({why})", markup=False)

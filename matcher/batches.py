@@ -127,10 +127,15 @@ def run(
 
     A journal in `folder` says what was begun and what was made of which content: a second run keeps the outputs that
     are still right and makes the rest. force: make all anew, and replace files that are not ours. One failure stops no
-    other.
+    other. Raises FileError where `folder` cannot be written to.
     """
     manner = manner or Manner()
     path = folder / JOURNAL
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    except OSError as error:
+        raise FileError(f"{shown(folder)}: no folder that can be written to ({error.strerror})") from error
     known = read_journal(path)
     results: dict[int, Done] = {}
     with open(path, "a", encoding="utf-8") as journal:

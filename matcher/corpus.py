@@ -9,9 +9,10 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from dsp.errors import FileError
 from matcher.analysis import analyze
 from matcher.executors import Executor
-from matcher.io import content_hash
+from matcher.io import SOUNDS, content_hash, shown
 from matcher.profile import PROFILE_VERSION, Profile
 
 BATCH = 8
@@ -97,6 +98,19 @@ class Measured:
         self.journal.unlink(missing_ok=True)
 
 
+def tracks_inside(sources: Sequence[Path]) -> list[Path]:
+    """The files among `sources` and all tracks in its folders and theirs, by name; FileError where one holds none."""
+    found = []
+    for source in sources:
+        inside = [source]
+        if source.is_dir():
+            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SOUNDS and not p.name.startswith("."))
+        if not inside:
+            raise FileError(f"{shown(source)}: holds no track; known are {', '.join(sorted(SOUNDS))}")
+        found.extend(inside)
+    return found
+
+
 def measure(
     files: Sequence[Path],
     journal: Path,
@@ -111,8 +125,12 @@ def measure(
     A run that was stopped goes on where it was: each row in the journal is valid while its file's content is the same.
     force: measure anew. Raises FileError, SettingsError.
     """
-    if force:
-        journal.unlink(missing_ok=True)
+    try:
+        if force:
+            journal.unlink(missing_ok=True)
+        journal.touch()
+    except OSError as error:
+        raise FileError(f"{shown(journal)}: cannot be written ({error.strerror})") from error
     places = _places(journal)
     tasks = ((str(path), _hash_at(journal, places.get(str(path))), use_cache) for path in files)
     failed: dict[int, Failed] = {}

@@ -27,6 +27,8 @@ Work = Callable[[Any], Any]
 
 DIED = "its worker process died twice on it"
 """The cause recorded for a track that takes its worker down: memory, or a fault in compiled code."""
+KEY = "match-"
+"""What the names of our tasks on a cluster begin with."""
 AHEAD = 2
 """Batches under way for each worker of a cluster: one running, one waiting beside it."""
 THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -50,7 +52,7 @@ class Executor(Protocol):
         """`work(item)` for every item, an `Outcome` for each as it ends; `batch` items are handed over together.
 
         A MatchError or any other exception becomes the outcome's cause. A batch whose worker died is done again item
-        by item by other workers; an item that takes a worker down twice is given up.
+        by item by other workers; an item that takes a second worker down is given up.
         """
         ...
 
@@ -91,17 +93,20 @@ class _Batch:
 
 
 class _Queue:
-    """What is still to be done: items not yet taken, and before them what has to be done again."""
+    """What is still to be done: items not yet taken, and what has to be done again."""
 
     def __init__(self, items: Iterable[Any], batch: int) -> None:
         self._items, self._size = enumerate(items), batch
         self._again: deque[_Batch] = deque()
 
-    def next(self) -> _Batch | None:
-        if self._again:
-            return self._again.popleft()
+    def fresh(self) -> _Batch | None:
+        """What nobody has tried."""
         items = tuple(islice(self._items, self._size))
         return _Batch(items) if items else None
+
+    def again(self) -> _Batch | None:
+        """What a worker died on."""
+        return self._again.popleft() if self._again else None
 
     def died(self, batch: _Batch) -> list[Outcome]:
         """After a worker's death: what is given up; the rest will come again."""
@@ -138,7 +143,7 @@ class Processes:
 
     def _fill(self, work: Work, waiting: _Queue) -> bool:
         """Give every idle process a batch; whether any is at work."""
-        while len(self._busy) < self.jobs and (given := waiting.next()) is not None:
+        while len(self._busy) < self.jobs and (given := waiting.again() or waiting.fresh()) is not None:
             pool = self._idle.pop() if self._idle else _process()
             try:
                 future = pool.submit(_done, work, [item for _, item in given.items])
@@ -190,6 +195,7 @@ class Cluster:
         if others:
             self._client.close()
             raise SettingsError(f"scheduler: a worker of {address} has match {others.pop()}; {VERSION} is needed")
+        self._client.register_plugin(_first_death_tells())
 
     def run(self, work: Work, items: Iterable[Any], *, batch: int = 1) -> Iterator[Outcome]:
         """As `Executor.run`."""
@@ -200,13 +206,18 @@ class Cluster:
         # Results are taken one at a time and let go of: neither this process nor the scheduler gathers them.
         ended = as_completed(loop=self._client.loop)
 
+        def submit(given: _Batch) -> None:
+            work_items = [item for _, item in given.items]
+            future = self._client.submit(_done, work, work_items, key=f"{KEY}{uuid.uuid4().hex}", pure=False)
+            under_way[future] = given
+            ended.add(future)
+
         def fill() -> bool:
-            while len(under_way) < AHEAD * max(1, self._threads()) and (given := waiting.next()) is not None:
-                name = f"match-{uuid.uuid4().hex}"
-                work_items = [item for _, item in given.items]
-                future = self._client.submit(_done, work, work_items, key=name, pure=False)
-                under_way[future] = given
-                ended.add(future)
+            while len(under_way) < AHEAD * max(1, self._threads()) and (given := waiting.fresh()) is not None:
+                submit(given)
+            # A worker takes down with it what waits beside its task. Tried last and alone, a death is the item's own.
+            if not under_way and (given := waiting.again()) is not None:
+                submit(given)
             return bool(under_way)
 
         while fill():
@@ -231,6 +242,29 @@ class Cluster:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.close()
+
+
+def _first_death_tells() -> Any:
+    """A plug-in for Dask's scheduler: a task of ours fails with the first worker that dies on it.
+
+    By default it would be given to three more. Made here, so that it travels whole: the scheduler need not have match.
+    """
+    from distributed import SchedulerPlugin
+
+    ours = KEY
+
+    class FirstDeathTells(SchedulerPlugin):  # type: ignore[misc]
+        name = "match-first-death-tells"
+        idempotent = True
+
+        def start(self, scheduler: Any) -> None:
+            self.scheduler = scheduler
+
+        def transition(self, key: Any, start: str, finish: str, *args: Any, **details: Any) -> None:
+            if finish == "processing" and str(key).startswith(ours):
+                self.scheduler.tasks[key].suspicious = self.scheduler.allowed_failures
+
+    return FirstDeathTells()
 
 
 def _version() -> str:

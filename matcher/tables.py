@@ -29,7 +29,7 @@ def collect(
     force: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> list[Failed]:
-    """Analyse `files` into a table, in their order; what is left is the tracks that failed.
+    """Analyse `files` into a table, in their order; what is left is the tracks that failed. No table is made of none.
 
     A run that was stopped goes on where it was: rows are kept in a journal beside the table until it is whole. force:
     measure anew, and replace a table that exists. Raises FileError, SettingsError.
@@ -37,8 +37,9 @@ def collect(
     check_table(table, force=force)
     journal = table.with_name(f"{table.name}.journal")
     found = measure(files, journal, workers, use_cache=use_cache, force=force, progress=progress)
-    write(table, found.rows())
-    found.done()
+    if found.places:
+        write(table, found.rows())
+        found.done()
     return list(found.failed)
 
 

@@ -124,8 +124,8 @@ def album(
         click.echo(report.to_json(), nl=False)
     elif not quiet:
         report.print_to(console())
-    for name, why in report.failed.items():
-        say(f"not made: {why if name in why else f'{name}: {why}'}")
+    for line in report.not_made:
+        say(f"not made: {line}")
     return UNREADABLE if report.failed else DONE
 
 

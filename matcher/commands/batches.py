@@ -62,7 +62,6 @@ def batch(
         reference = find(preset).path
     goal = None if reference is None else reference.absolute()
     tasks = tasks_of(targets.absolute(), goal, folder.absolute())
-    folder.mkdir(parents=True, exist_ok=True)
     bar = not quiet and not as_json
     with going_on(folder), progress(bar) as stages, executor(jobs=jobs, scheduler=scheduler) as workers:
         tell = None if stages is None else lambda done: stages("match", done)

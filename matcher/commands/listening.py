@@ -13,7 +13,7 @@ from matcher.commands.terminal import DONE, UNREADABLE, console, going_on, loadi
 
 
 @click.command()
-@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=PATH, nargs=-1, required=True, metavar="FILE|FOLDER...")
 @click.option("--json", "as_json", is_flag=True, help="A JSON list with every figure.")
 @click.option("--music", is_flag=True, help="Tempo, key and form too, by librosa (seconds a track).")
 @click.option("--no-cache", is_flag=True, help="Analyse again what was analysed before.")
@@ -30,9 +30,13 @@ def analyze(
     jobs: int,
     scheduler: str | None,
 ) -> int:
-    """Measure files: loudness, peaks, dynamics, tone and width."""
+    """Measure files, or all tracks in folders: loudness, peaks, dynamics, tone and width."""
     if table is not None and as_json:
         raise click.UsageError("--json and --table are two forms of the same figures: ask for one of them")
+    with loading():
+        from matcher.corpus import tracks_inside
+
+    files = tuple(tracks_inside(files))
     if table is not None:
         return _table(files, table, force, not no_cache, jobs, scheduler)
     with loading():
@@ -77,5 +81,8 @@ def _table(
         failed = collect(paths, table, workers, use_cache=use_cache, force=force, progress=tell)
     for track in failed:
         say(track.cause)
+    if len(failed) == len(files):
+        say(f"{shown(table)}: not written, as none of its tracks could be measured")
+        return UNREADABLE
     click.echo(f"{shown(table)} ({len(files) - len(failed)} of {len(files)} tracks)")
     return UNREADABLE if failed else DONE

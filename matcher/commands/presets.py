@@ -106,19 +106,12 @@ def _sorted(
     sources: tuple[Path, ...], tables: tuple[str, ...], presets: str
 ) -> tuple[list[Path], list[Path], list[Path]]:
     """Tracks, tables and presets among the sources; folders are looked through. FileError where one holds no track."""
-    from dsp.errors import FileError
-    from matcher.io import SOUNDS, shown
+    from matcher.corpus import tracks_inside
 
     found: tuple[list[Path], list[Path], list[Path]] = ([], [], [])
-    for source in sources:
-        if source.is_dir():
-            inside = sorted(p for p in source.rglob("*") if p.suffix.lower() in SOUNDS and not p.name.startswith("."))
-            if not inside:
-                raise FileError(f"{shown(source)}: holds no track; known are {', '.join(sorted(SOUNDS))}")
-            found[0].extend(p.absolute() for p in inside)
-        else:
-            which = 1 if source.suffix in tables else 2 if source.suffix == presets else 0
-            found[which].append(source.absolute())
+    for source in tracks_inside(sources):
+        which = 1 if source.suffix in tables else 2 if source.suffix == presets else 0
+        found[which].append(source.absolute())
     return found
 
 

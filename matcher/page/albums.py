@@ -19,7 +19,7 @@ def album_page(report: AlbumReport) -> str:
     """HTML of an album's report."""
     title = f"The album beside {report.lead}"
     remarks = [f"{track.name}: {line}" for track in report.tracks for line in track.remarks]
-    missing = [f"Not made: {name} ({why})" for name, why in report.failed.items()]
+    missing = [f"Not made: {line}" for line in report.not_made]
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="verdict">{escape(report.verdict())}</p>',

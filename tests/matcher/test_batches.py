@@ -10,6 +10,8 @@ import pytest
 
 from dsp.errors import FileError
 from matcher.batches import JOURNAL, read_journal, tasks_of
+from matcher.corpus import measure
+from matcher.executors import executor
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -51,6 +53,16 @@ def test_a_file_in_the_way_is_not_replaced(command: Command, mix_file: Path, rec
     for _ in range(2):
         assert "exists already" in command("batch", listing, record_file, "-o", out)[2]
     assert (out / "mine.wav").read_bytes() == b"mine"
+
+
+def test_where_nothing_can_be_written(command: Command, mix_file: Path, tmp_path: Path) -> None:
+    """A folder that cannot be written to is named on one line, before any work; so is a corpus's journal."""
+    (tmp_path / "file").write_text("no folder")
+    code, out, err = command("batch", mix_file.parent, mix_file, "-o", tmp_path / "file" / "out")
+    assert (code, out, err.count("\n")) == (3, "", 1)
+    assert "file/out: no folder that can be written to" in err
+    with executor() as workers, pytest.raises(FileError, match=r"x\.journal: cannot be written"):
+        measure([mix_file], tmp_path / "file" / "x.journal", workers)
 
 
 def test_refuses_two_targets_with_one_output(tmp_path: Path) -> None:

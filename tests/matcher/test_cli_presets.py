@@ -69,6 +69,26 @@ class TestLearn:
         assert command("learn", part, tmp_path / "rest.parquet", "-n", "dance", "-o", both, "-q")[0] == 0
         assert without_date(at_once) == without_date(both)
 
+    def test_a_folder_is_a_table(self, command: Command, corpus: Path, tmp_path: Path) -> None:
+        """A corpus is measured once, opened by others, and learned from: the preset is that of its tracks."""
+        parquet = pytest.importorskip("pyarrow.parquet")
+        code, out, _ = command("analyze", corpus, "--table", tmp_path / "all.parquet")
+        assert (code, out.split(" (")[1]) == (0, "5 of 5 tracks)\n")
+        assert parquet.read_table(tmp_path / "all.parquet").column("name").to_pylist() == [f"{n}.wav" for n in range(5)]
+        assert command("learn", corpus, "-n", "dance", "-o", tmp_path / "tracks.json", "-q")[0] == 0
+        assert command("learn", tmp_path / "all.parquet", "-n", "dance", "-o", tmp_path / "table.json", "-q")[0] == 0
+        assert without_date(tmp_path / "tracks.json") == without_date(tmp_path / "table.json")
+
+    def test_no_table_of_nothing(self, command: Command, tmp_path: Path) -> None:
+        """Where every track failed, none stands in the way of the next run."""
+        pytest.importorskip("pyarrow")
+        (tmp_path / "bad.wav").write_bytes(b"RIFF....")
+        code, _, err = command("analyze", tmp_path, "--table", tmp_path / "all.parquet")
+        assert code == 3
+        assert "bad.wav" in err
+        assert "not written" in err
+        assert [p.name for p in tmp_path.iterdir()] == ["bad.wav"]
+
     def test_a_bad_track_stops_no_other(self, command: Command, corpus: Path, tmp_path: Path) -> None:
         """It is named, the rest is learned, and the exit code says so."""
         bad = tmp_path / "bad.wav"

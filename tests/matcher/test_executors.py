@@ -134,6 +134,25 @@ def test_a_cluster_gives_the_table_of_one_process(
     assert len(tables.read(tmp_path / "one.parquet")) == 20
 
 
+@pytest.fixture
+def third_cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """For a test that takes workers from it."""
+    yield from _cluster()
+
+
+def test_what_kills_workers_of_a_cluster_takes_two(
+    third_cluster: tuple[str, list[subprocess.Popen[bytes]]],
+) -> None:
+    """It is given up with its cause after its second; the third does everything else, what was queued with it too."""
+    address, processes = third_cluster
+    items = [str(number) for number in range(30)]
+    items[4] = "__import__('os')._exit(9)"
+    with executor(scheduler=address) as workers:
+        found = in_order(workers.run(eval, items, batch=2))
+    assert found == [(None, DIED) if number == 4 else (number, None) for number in range(30)]
+    assert [process.poll() for process in processes].count(None) == 1
+
+
 @pytest.fixture(scope="module")
 def second_cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """Another, as the first has lost a worker."""
@@ -160,6 +179,32 @@ def test_a_cluster_learns_the_preset_of_one_process(
         assert command("learn", tmp_path / "in", "-n", "kind", "-o", preset, "--no-cache", "-q", *way)[0] == 0
         made.append(json.loads(preset.read_text()) | {"made_at": ""})
     assert made[0] == made[1]
+
+
+def test_a_cluster_makes_the_album_of_one_process(
+    second_cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    command: Callable[..., tuple[int, str, str]],
+    mix: Audio,
+    record: Audio,
+    tmp_path: Path,
+) -> None:
+    """The same masters bit for bit, and the track that cannot be read named alike."""
+    address, _ = second_cluster
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        source = mix if number % 2 else record
+        length = 3 * source.sample_rate_hz + 1000 * number
+        write_audio(tmp_path / "in" / f"{number}.wav", Audio(source.samples[:, -length:], source.sample_rate_hz))
+    (tmp_path / "in" / "bad.wav").write_bytes(b"RIFF....")
+    made = []
+    for name, way in (("one", ()), ("many", ("--scheduler", address))):
+        asked = ("album", tmp_path / "in" / "0.wav", tmp_path / "in", "-o", tmp_path / name, "--restore", "off", *way)
+        code, _, err = command(*asked, "--no-cache", "-q")
+        assert code == 3
+        masters = {path.name: path.read_bytes() for path in (tmp_path / name).glob("*.wav")}
+        made.append((masters, err))
+    assert made[0] == made[1]
+    assert set(made[0][0]) == {"0.wav", "1.wav", "2.wav"}
 
 
 def test_a_cluster_makes_the_batch_of_one_process(
