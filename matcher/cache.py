@@ -6,7 +6,9 @@ import contextlib
 import os
 import tempfile
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import platformdirs
 
@@ -34,7 +36,8 @@ def load(content_hash: str) -> Profile | None:
     """The stored profile, or None where there is none that can be read."""
     path = _path(content_hash)
     try:
-        profile = Profile.from_bytes(path.read_bytes())
+        with open(path, "rb") as file:
+            profile = Profile.read(file)
         os.utime(path)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
@@ -44,17 +47,22 @@ def load(content_hash: str) -> Profile | None:
 def store(profile: Profile) -> None:
     """Keep a profile; a cache that cannot be written is no reason to fail."""
     with contextlib.suppress(OSError):
-        put(_path(profile.content_hash), profile.to_bytes())
+        _put(_path(profile.content_hash), profile.write)
         _shrink()
 
 
 def put(path: Path, content: bytes) -> None:
     """A whole file or none, its folder made where there is none; OSError where it cannot be written."""
+    _put(path, lambda file: file.write(content))
+
+
+def _put(path: Path, write: Callable[[BinaryIO], object]) -> None:
+    """The same by what writes into the open file: what is large is not held twice."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
+            write(file)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -6,10 +6,9 @@ Sums and extremes that must be exact are kept beside it in full precision.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -275,21 +274,19 @@ class Profile(Balance):
             "side_db": np.round(self.third_octaves_db("side"), 2).tolist(),
         }
 
-    def to_bytes(self) -> bytes:
-        """The whole profile as an .npz archive, which `from_bytes` reads."""
+    def write(self, file: BinaryIO) -> None:
+        """The whole profile as an .npz archive, which `read` takes."""
         parts: dict[str, Any] = {"profile_version": PROFILE_VERSION}
         for owner, part in (("", self), *((f"{name}_", getattr(self, name)) for name in _PARTS)):
             for field in fields(part):
                 if field.name not in _PARTS:
                     parts[owner + field.name] = getattr(part, field.name)
-        target = io.BytesIO()
-        np.savez(target, **parts)
-        return target.getvalue()
+        np.savez(file, **parts)
 
     @classmethod
-    def from_bytes(cls, data: bytes) -> Profile:
-        """The profile that `to_bytes` stored; ValueError or KeyError where it is of another version or damaged."""
-        with np.load(io.BytesIO(data), allow_pickle=False) as parts:
+    def read(cls, file: BinaryIO) -> Profile:
+        """The profile that `write` stored; ValueError or KeyError where it is of another version or damaged."""
+        with np.load(file, allow_pickle=False) as parts:
             if int(parts["profile_version"]) != PROFILE_VERSION:
                 raise ValueError(f"profile_version: {int(parts['profile_version'])} is not {PROFILE_VERSION}")
             made = {

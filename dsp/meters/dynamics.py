@@ -66,10 +66,11 @@ def figures(power: NDArray[np.floating], peak: NDArray[np.floating]) -> Array:
     if power.shape[1] < 2 * CREST_SEGMENTS or not power[3].any():
         return np.zeros(4)
     # Windows that reach over the ends see silence there, as they would if silence were part of the track.
-    whole, *bands = (_padded(band) for band in (power[3], *power[:3]))
+    whole = _padded(power[3])
     level = _running_mean(whole, SPREAD_SEGMENTS)
     heard = level > level.max() * 10.0 ** (HEARD_DB / 10.0)
-    spreads = [_spread_db(_running_mean(band, SPREAD_SEGMENTS)[heard]) for band in bands]
+    # One band at a time: there may be hours of them.
+    spreads = [_spread_db(_running_mean(_padded(band), SPREAD_SEGMENTS)[heard]) for band in power[:3]]
     return np.array([_crest_db(whole, _padded(peak)), *spreads])
 
 

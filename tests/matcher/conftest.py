@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -21,7 +22,7 @@ from dsp.audio import Audio
 from matcher.demo import mastered, song, unfinished
 from matcher.features import Features
 from matcher.io import write_audio
-from matcher.profile import THIRD_OCTAVES_HZ
+from matcher.profile import THIRD_OCTAVES_HZ, Profile
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +32,18 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     monkeypatch.setenv("MATCH_CACHE_DIR", str(folder))
     monkeypatch.setenv("MATCH_PRESETS_DIR", str(folder / "presets"))
     return folder
+
+
+@pytest.fixture(scope="session")
+def stored() -> Callable[[Profile], bytes]:
+    """A profile as it is kept: equal where all figures and arrays are."""
+
+    def as_kept(profile: Profile) -> bytes:
+        file = io.BytesIO()
+        profile.write(file)
+        return file.getvalue()
+
+    return as_kept
 
 
 @pytest.fixture(scope="session")
