@@ -12,11 +12,16 @@ The message names the file or field, the value, and what was allowed, on one lin
 """
 
 
+def printable(text: str) -> str:
+    """`text` on one line: line breaks, control characters and undecodable bytes are written as escapes."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
 class MatchError(Exception):
     """Root of all deliberate errors; its text is one line meant for a person, whatever a file was called or held."""
 
     def __str__(self) -> str:
-        return "".join(each if each.isprintable() else repr(each)[1:-1] for each in super().__str__())
+        return printable(super().__str__())
 
 
 class AudioError(MatchError, ValueError):

@@ -13,16 +13,15 @@ from numpy.typing import NDArray
 class Segments:
     """Sums and maxima over the segments of one stream, gathered from stretches of its blocks.
 
-    `cut` says where a block crosses segment boundaries; `gather` takes what was measured in each stretch. What is
-    finished is kept in single precision: hours of it are to be held.
+    `cut` says where a block crosses segment boundaries; `gather` takes what was measured in each stretch.
     """
 
     def __init__(self, duration_s: float, sample_rate_hz: int) -> None:
         self._duration = duration_s * sample_rate_hz
         self._position = 0
         self._count = 0  # of finished segments
-        self._maxima: list[NDArray[np.float32]] = []
-        self._means: list[NDArray[np.float32]] = []
+        self._maxima: list[NDArray[np.float64]] = []
+        self._means: list[NDArray[np.float64]] = []
         self._open: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def boundaries(self, count: int, first: int = 0) -> NDArray[np.int64]:
@@ -44,15 +43,15 @@ class Segments:
         end = self.boundaries(1, self._count + len(sums))[0]
         closed = len(sums) - (end > self._position)
         lengths = np.diff(self.boundaries(closed + 1, self._count))
-        self._maxima.append(maxima[:closed].astype(np.float32))
-        self._means.append((sums[:closed] / lengths[:, None]).astype(np.float32))
+        self._maxima.append(maxima[:closed])
+        self._means.append(sums[:closed] / lengths[:, None])
         self._count += closed
         self._open = None if closed == len(sums) else (maxima[-1], sums[-1])
 
-    def result(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def result(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """(maxima, means) per segment, (values, segments) each; an incomplete last one only where it is alone."""
         if not self._count and self._open is not None:
             top, total = self._open
-            return top[:, None].astype(np.float32), (total[:, None] / self._position).astype(np.float32)
+            return top[:, None], total[:, None] / self._position
         self._maxima, self._means = [np.concatenate(self._maxima)], [np.concatenate(self._means)]
         return self._maxima[0].T, self._means[0].T

@@ -17,7 +17,6 @@ from matcher.analysis import Source
 from matcher.io import read_audio
 
 RATE_HZ = 22_050
-HOP_SAMPLES = 512  # librosa's own
 SHORTEST_SECTION_S = 12.0
 KEYS = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 # How strongly each step of a scale is heard in its key: Krumhansl & Kessler 1982.
@@ -56,7 +55,7 @@ def listen(source: Source) -> Music:
     samples = audio.samples.mean(axis=0).astype(np.float32)
     strength = librosa.onset.onset_strength(y=samples, sr=RATE_HZ)
     tempo = float(np.atleast_1d(librosa.feature.tempo(onset_envelope=strength, sr=RATE_HZ))[0])
-    onsets = _onsets(strength)
+    onsets = librosa.onset.onset_detect(onset_envelope=strength, sr=RATE_HZ)
     chroma = librosa.feature.chroma_stft(y=samples, sr=RATE_HZ)
     key, clarity = key_of(chroma.mean(axis=1))
     parts = max(1, min(12, int(audio.duration_s / SHORTEST_SECTION_S)))
@@ -65,24 +64,7 @@ def listen(source: Source) -> Music:
         steady = librosa.util.sync(chroma, range(0, chroma.shape[1], 22))
         bounds = librosa.segment.agglomerative(steady, min(parts, steady.shape[1]))
         starts = tuple(float(t) for t in librosa.frames_to_time(bounds * 22, sr=RATE_HZ))
-    return Music(tempo, key, clarity, onsets / audio.duration_s, starts)
-
-
-def _onsets(strength: NDArray[np.floating]) -> int:
-    """How many notes begin: peaks of the onset strength that stand out of what is around them.
-
-    librosa's own picker is compiled at its first call, which takes longer than all the rest and is not safe where
-    several processes do so at a time.
-    """
-    from scipy.ndimage import uniform_filter1d
-    from scipy.signal import find_peaks
-
-    highest = float(strength.max(initial=0.0))
-    if highest <= 0.0:
-        return 0
-    frames_per_s = RATE_HZ / HOP_SAMPLES
-    around = uniform_filter1d(strength, round(0.2 * frames_per_s))
-    return len(find_peaks(strength, height=around + 0.07 * highest, distance=max(1, round(0.03 * frames_per_s)))[0])
+    return Music(tempo, key, clarity, len(onsets) / audio.duration_s, starts)
 
 
 def key_of(chroma: NDArray[np.floating]) -> tuple[str, float]:

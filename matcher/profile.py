@@ -52,7 +52,7 @@ def coded_bands(bands: Bands) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDA
     return _coded(db_from_power(bands.mid)), _coded(db_from_power(bands.side)), correlation
 
 
-def coded_levels(power: NDArray[np.float32]) -> NDArray[np.uint8]:
+def coded_levels(power: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Mean squares as a sketch holds them, row by row: there may be hours of them."""
     return np.stack([_coded(db_from_power(row)) for row in power])
 

@@ -7,13 +7,16 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 
 from dsp.audio import Audio
+from matcher.cli import cli
 from matcher.demo import mastered, song, unfinished
 from matcher.features import Features
 from matcher.io import write_audio
@@ -81,6 +84,16 @@ def printed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     }
 
 
+def with_json(group: click.Group, before: str = "") -> Iterator[str]:
+    """The commands that take `--json`; the main job has no name."""
+    for name, command in group.commands.items():
+        path = "" if name == "master" else f"{before} {name}".strip()
+        if any("--json" in option.opts for option in command.params):
+            yield path
+        if isinstance(command, click.Group):
+            yield from with_json(command, path)
+
+
 def walk(value: Any, section: str, came: set[tuple[str, str]]) -> None:
     """Hold a value, or each of a list, to a section and to those that it leads to."""
     for item in value if isinstance(value, list) else [value]:
@@ -100,8 +113,8 @@ def walk(value: Any, section: str, came: set[tuple[str, str]]) -> None:
 
 
 def test_every_command_is_there(printed: dict[str, list[Any]]) -> None:
-    """Those that have `--json` are those of the page."""
-    assert set(printed) == set(COMMANDS)
+    """Those that have `--json` are those of the page, and all of them are looked at."""
+    assert set(printed) == set(COMMANDS) == set(with_json(cli))
 
 
 def test_all_that_comes_is_on_the_page(printed: dict[str, list[Any]]) -> None:

@@ -36,11 +36,29 @@ template <int N> struct Lanes {
     double v[N];
     double &operator[](int i) { return v[i]; }
     double operator[](int i) const { return v[i]; }
-    friend Lanes operator+(Lanes a, Lanes b) { for (int i = 0; i < N; ++i) a.v[i] += b.v[i]; return a; }
-    friend Lanes operator-(Lanes a, Lanes b) { for (int i = 0; i < N; ++i) a.v[i] -= b.v[i]; return a; }
-    friend Lanes operator*(Lanes a, Lanes b) { for (int i = 0; i < N; ++i) a.v[i] *= b.v[i]; return a; }
+    Lanes &operator+=(Lanes b) {
+        for (int i = 0; i < N; ++i) v[i] += b.v[i];
+        return *this;
+    }
+    friend Lanes operator+(Lanes a, Lanes b) { return a += b; }
+    friend Lanes operator-(Lanes a, Lanes b) {
+        for (int i = 0; i < N; ++i) a.v[i] -= b.v[i];
+        return a;
+    }
+    friend Lanes operator*(Lanes a, Lanes b) {
+        for (int i = 0; i < N; ++i) a.v[i] *= b.v[i];
+        return a;
+    }
 };
 #endif
+
+template <int N> inline void raise(Lanes<N> &top, const Lanes<N> &x) {
+#if defined(__GNUC__) && !defined(__clang__)
+    top = top > x ? top : x;
+#else
+    for (int i = 0; i < N; ++i) top[i] = std::max<double>(top[i], x[i]);
+#endif
+}
 
 // Two equal sections in a row. Direct form I: the recursion is one multiply-add long, and its length bounds the speed.
 template <int N> struct Slope {
@@ -78,10 +96,11 @@ template <int N> inline void measure_lanes(const Lanes<N> *x, int64_t samples, L
     Lanes<N> tops[2] = {top, top}, sums[2] = {sum, Lanes<N>{}};
     for (int64_t n = 0; n < samples; ++n) {
         const Lanes<N> square = x[n] * x[n];
-        tops[n % 2] = tops[n % 2] > square ? tops[n % 2] : square;
+        raise<N>(tops[n % 2], square);
         sums[n % 2] += square;
     }
-    top = tops[0] > tops[1] ? tops[0] : tops[1];
+    raise<N>(tops[0], tops[1]);
+    top = tops[0];
     sum = sums[0] + sums[1];
 }
 

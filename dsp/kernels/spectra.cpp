@@ -1,7 +1,6 @@
 // Frames of a stream under a window, and what their spectra say of mid, side and their product.
 #include "kernels.hpp"
 
-
 namespace {
 
 template <class T>

@@ -31,8 +31,8 @@ Array = NDArray[np.float64]
 class Dynamics:
     """Shape (bands, segments) each, bands as in `BANDS`; power is the mean square over time and channels."""
 
-    peak: NDArray[np.float32]
-    power: NDArray[np.float32]
+    peak: NDArray[np.float64]
+    power: NDArray[np.float64]
 
 
 class DynamicsMeter:
@@ -56,7 +56,7 @@ class DynamicsMeter:
         return Dynamics(*self._segments.result())
 
 
-def figures(power: NDArray[np.floating], peak: NDArray[np.floating]) -> Array:
+def figures(power: Array, peak: Array) -> Array:
     """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
 
     power: mean square of low, mid, high and whole band every 10 ms, shape (4, segments); peak: of the whole band, shape
@@ -74,8 +74,8 @@ def figures(power: NDArray[np.floating], peak: NDArray[np.floating]) -> Array:
     return np.array([_crest_db(whole, _padded(peak)), *spreads])
 
 
-def _padded(values: NDArray[np.floating]) -> Array:
-    return np.pad(values.astype(np.float64), CREST_SEGMENTS)
+def _padded(values: Array) -> Array:
+    return np.pad(values, CREST_SEGMENTS)
 
 
 def _running_mean(values: Array, length: int) -> Array:

@@ -61,11 +61,13 @@ def loading() -> Iterator[None]:
         return
     for number in before:
         signal.signal(number, lambda number, frame: came.append(number))
+    collects = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.enable()
+        if collects:
+            gc.enable()
         for number, handler in before.items():
             signal.signal(number, handler)
         if came:

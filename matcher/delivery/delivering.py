@@ -50,6 +50,11 @@ class Delivered:
     passes: int = 1
     profile: Profile | None = None
 
+    def remarks(self) -> list[str]:
+        """Beside the verdict: which checks fail, what each codec did, and which were not tried."""
+        failed = [f"{check.what}: {check.said}" for check in self.verdict.checks if not check.passes]
+        return [*failed, *(decoded.said() for decoded in self.decoded), *self.not_tried]
+
     def to_dict(self) -> dict[str, Any]:
         """As plain JSON data."""
         return self.verdict.to_dict() | {

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from dsp.errors import printable
+
 PathLike = str | os.PathLike[str]
 SOUNDS = frozenset(
     (".wav", ".wave", ".rf64", ".w64", ".flac", ".aif", ".aiff", ".caf", ".mp3", ".ogg", ".oga", ".opus")
@@ -13,7 +15,7 @@ SOUNDS = frozenset(
 
 def shown(path: PathLike) -> str:
     """`path` for a message; line breaks, control characters and undecodable bytes are written as escapes."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in os.fspath(path))
+    return printable(os.fspath(path))
 
 
 def system_path(path: PathLike) -> str | bytes:

@@ -16,7 +16,8 @@ def delivery_section(delivery: Delivery) -> str:
         rows = "".join(_row(each) for each in delivery.delivered)
         table = f'<table class="words"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
         parts.append(f'<div class="scroll">{table}</div>')
-        parts += [f"<p>{escape(line)}</p>" for each in delivery.delivered for line in _lines(each)]
+        titled = [(each.verdict.destination.title, line) for each in delivery.delivered for line in each.remarks()]
+        parts += [f"<p>{escape(f'{title}: {line}')}</p>" for title, line in titled]
     parts += [f"<p>{escape(decoded.said())}</p>" for decoded in delivery.decoded]
     parts += [f"<p>{escape(line)}</p>" for line in delivery.not_tried]
     items = []
@@ -36,9 +37,3 @@ def _row(each: Delivered) -> str:
         f"<tr><td>{escape(place.title)}</td><td>{said}</td>{figures}<td>{escape(verdict.said())}</td>"
         f"<td>{escape(place.source)} ({place.sure})</td></tr>"
     )
-
-
-def _lines(each: Delivered) -> list[str]:
-    title = each.verdict.destination.title
-    failed = [f"{title}: {c.what}: {c.said}" for c in each.verdict.checks if not c.passes]
-    return failed + [f"{title}: {d.said()}" for d in each.decoded] + [f"{title}: {line}" for line in each.not_tried]

@@ -24,9 +24,9 @@ def histograms(report: Report) -> list[str]:
     level = Axis(LOWEST_LU, HIGHEST_LU, [(float(v), f"{v:+.0f}" if v else "0") for v in range(-40, 11, 10)])
     found = []
     for band, named in _BANDS.items():
-        curves = {"target": _shares(report.before, band), "result": _shares(report.after, band)}
+        curves = {"target": shares(report.before, band), "result": shares(report.after, band)}
         if there:
-            curves["reference"] = np.mean([_shares(track, band) for track in there], axis=0)
+            curves["reference"] = np.mean([shares(track, band) for track in there], axis=0)
         most = max(5.0, float(np.ceil(max(curve.max() for curve in curves.values()) / 5.0)) * 5.0)
         heights = Axis(0.0, most, [(v, f"{v:g}") for v in np.linspace(0.0, most, 6).tolist()])
         lines = [Line(kind, kind, (_EDGES[:-1] + _EDGES[1:]) / 2.0, curve) for kind, curve in curves.items()]
@@ -35,7 +35,7 @@ def histograms(report: Report) -> list[str]:
     return found
 
 
-def _shares(track: Profile, band: str) -> NDArray[np.float64]:
-    """Share at each level of the time in which the band sounds, %."""
+def shares(track: Profile, band: str) -> NDArray[np.float64]:
+    """Share at each level of the time in which the band sounds, %, shape (levels,): from `LOWEST_LU` in `STEP_LU`."""
     counts = np.histogram(track.sketch.power_db(band) - track.integrated_lufs, _EDGES)[0]
     return np.asarray(100.0 * counts / max(counts.sum(), 1))

@@ -50,7 +50,7 @@ class Levels:
     def of(cls, dynamics: Dynamics, weighted: Array) -> Levels:
         """From the two meters' results on the same audio."""
         count = min(dynamics.power.shape[1], len(weighted))
-        power, peak = (each[:, :count].astype(np.float64) for each in (dynamics.power, dynamics.peak))
+        power, peak = dynamics.power[:, :count], dynamics.peak[:, :count]
         return cls(power[:3], peak[:3], peak[3], weighted[:count])
 
 

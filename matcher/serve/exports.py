@@ -59,7 +59,6 @@ def export_for(result: Path, title: str, target: Path, place: str) -> tuple[Path
             folder.mkdir(exist_ok=True)
             plan = Plan.from_json((result / "plan.json").read_bytes())
             (found,) = deliver(target, folder, [wanted.name], plan, stem=title, force=True).delivered
-            failed = [f"{check.what}: {check.said}" for check in found.verdict.checks if not check.passes]
-            lines = [f"{wanted.title}: {found.verdict.said()}", *failed, *(one.said() for one in found.decoded)]
-            told.write_text("\n".join([*lines, *found.not_tried]), encoding="utf-8")
+            lines = [f"{wanted.title}: {found.verdict.said()}", *found.remarks()]
+            told.write_text("\n".join(lines), encoding="utf-8")
     return made, told.read_text(encoding="utf-8").splitlines()

@@ -121,8 +121,11 @@ class TestMainJob:
         with command.make_context("match", ["a.wav", "b.wav"]) as context:
             assert aims_of(dict(context.params)) == Aims()
 
-    def test_names_are_shown_as_they_are(self, match: Callable, mix_file: Path, record_file: Path) -> None:
+    def test_names_are_shown_as_they_are(
+        self, match: Callable, mix_file: Path, record_file: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Brackets are no markup, and what is no text is written as an escape."""
+        monkeypatch.setenv("COLUMNS", "1000")  # no line is wrapped within a name
         for name in ("[bold]a [v2].wav", "odd\udcff.wav"):
             odd = mix_file.rename(mix_file.with_name(name))
             made = odd.with_name(f"{odd.stem}-mastered.wav")
@@ -130,8 +133,7 @@ class TestMainJob:
             code, out, err = match(odd, record_file, "--verify", *plan, *QUICK)
             assert code == 0, err
             assert made.exists()
-            # A line may be wrapped within the name, and at its space.
-            assert "".join(made.name.replace("\udcff", "\\udcff").split()) in "".join(out.split())
+            assert made.name.replace("\udcff", "\\udcff") in out
             assert match("analyze", odd)[1].startswith(" ")
             assert json.loads(match("analyze", odd, "--json")[1])[0]["name"] == odd.name.replace("\udcff", "\\udcff")
             mix_file = odd

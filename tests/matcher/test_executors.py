@@ -107,6 +107,17 @@ def _cluster() -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     scheduler.stderr.close()
 
 
+def short_tracks(folder: Path, count: int, mix: Audio, record: Audio) -> list[Path]:
+    """Files of a few seconds, each of its own length."""
+    folder.mkdir(exist_ok=True)
+    files = [folder / f"{number}.wav" for number in range(count)]
+    for number, file in enumerate(files):
+        source = mix if number % 2 else record
+        length = 3 * source.sample_rate_hz + 1000 * number
+        write_audio(file, Audio(source.samples[:, -length:], source.sample_rate_hz))
+    return files
+
+
 def test_a_cluster_gives_the_table_of_one_process(
     cluster: tuple[str, list[subprocess.Popen[bytes]]], mix: Audio, record: Audio, tmp_path: Path
 ) -> None:
@@ -115,11 +126,7 @@ def test_a_cluster_gives_the_table_of_one_process(
     from matcher import tables
 
     address, processes = cluster
-    files = [tmp_path / f"{number}.wav" for number in range(20)]
-    for number, file in enumerate(files):
-        source = mix if number % 2 else record
-        length = 3 * source.sample_rate_hz + 1000 * number
-        write_audio(file, Audio(source.samples[:, -length:], source.sample_rate_hz))
+    files = short_tracks(tmp_path, 20, mix, record)
     with executor(jobs=1) as workers:
         assert not tables.collect(files, tmp_path / "one.parquet", workers, use_cache=False)
 
@@ -168,11 +175,7 @@ def test_a_cluster_learns_the_preset_of_one_process(
 ) -> None:
     """The same features and the same centre, bit for bit; the date aside."""
     address, _ = second_cluster
-    (tmp_path / "in").mkdir()
-    for number in range(6):
-        source = mix if number % 2 else record
-        length = 3 * source.sample_rate_hz + 1000 * number
-        write_audio(tmp_path / "in" / f"{number}.wav", Audio(source.samples[:, -length:], source.sample_rate_hz))
+    short_tracks(tmp_path / "in", 6, mix, record)
     made = []
     for name, way in (("one", ()), ("many", ("--scheduler", address))):
         preset = tmp_path / f"{name}.json"
@@ -190,11 +193,7 @@ def test_a_cluster_makes_the_album_of_one_process(
 ) -> None:
     """The same masters bit for bit, and the track that cannot be read named alike."""
     address, _ = second_cluster
-    (tmp_path / "in").mkdir()
-    for number in range(3):
-        source = mix if number % 2 else record
-        length = 3 * source.sample_rate_hz + 1000 * number
-        write_audio(tmp_path / "in" / f"{number}.wav", Audio(source.samples[:, -length:], source.sample_rate_hz))
+    short_tracks(tmp_path / "in", 3, mix, record)
     (tmp_path / "in" / "bad.wav").write_bytes(b"RIFF....")
     made = []
     for name, way in (("one", ()), ("many", ("--scheduler", address))):

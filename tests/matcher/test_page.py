@@ -25,7 +25,7 @@ from matcher.album_reporting import AlbumReport
 from matcher.io import write_audio
 from matcher.page.albums import album_page
 from matcher.page.clips import CLIP_S
-from matcher.page.histograms import _shares, histograms
+from matcher.page.histograms import LOWEST_LU, STEP_LU, histograms, shares
 from matcher.page.pictures import FREQUENCY, Axis, Line, chart, levels
 from matcher.page.presets import presets_page
 from matcher.page.writing import report_page
@@ -101,12 +101,18 @@ class TestPage:
             assert part.sentence() in text
         assert f"<td>{report.after.psr_db:.1f}</td>" in page
 
-    def test_level_histograms_are_of_all_time(self, report: matcher.Report) -> None:
-        """One of each band; a track's shares are of all its moments, and those of a steady tone are in one place."""
+    def test_histograms_show_how_long_it_is_how_loud(self, report: matcher.Report) -> None:
+        """A tone that is 16 dB softer for a quarter of its time, and silent for some: two places, and what they weigh."""
         assert len(histograms(report)) == 3
-        assert _shares(report.after, "mid").sum() == pytest.approx(100.0)
-        tone = analyze(Audio(0.1 * np.sin(np.arange(2 * 44_100) * 2 * np.pi * 1000 / 44_100)[None], 44_100))
-        assert _shares(tone, "mid").max() > 95.0
+        tone = 0.2 * np.sin(np.arange(8 * 44_100) * 2 * np.pi * 1000 / 44_100)
+        tone[6 * 44_100 :] *= 10.0 ** (-16.0 / 20.0)
+        track = analyze(Audio(np.concatenate([tone, np.zeros(2 * 44_100)])[None], 44_100))
+        found = shares(track, "mid")
+        soft, loud = np.flatnonzero(found > 5.0)
+        assert loud - soft == round(16.0 / STEP_LU)
+        assert found[[soft, loud]] == pytest.approx([25.0, 75.0], abs=1.0)
+        level = track.sketch.power_db("mid").max() - track.integrated_lufs
+        assert LOWEST_LU + STEP_LU * loud <= level < LOWEST_LU + STEP_LU * (loud + 1)
 
     def test_draws_no_nonsense(self, page: str) -> None:
         """Points are numbers inside the picture."""
