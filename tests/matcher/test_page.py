@@ -102,7 +102,7 @@ class TestPage:
         assert f"<td>{report.after.psr_db:.1f}</td>" in page
 
     def test_histograms_show_how_long_it_is_how_loud(self, report: matcher.Report) -> None:
-        """A tone that is 16 dB softer for a quarter of its time, and silent for some: two places, and what they weigh."""
+        """A tone that is 16 dB softer for a quarter of its time, and silent for some: two places, what they weigh."""
         assert len(histograms(report)) == 3
         tone = 0.2 * np.sin(np.arange(8 * 44_100) * 2 * np.pi * 1000 / 44_100)
         tone[6 * 44_100 :] *= 10.0 ** (-16.0 / 20.0)
