@@ -3,8 +3,9 @@
     python -m matcher.learning FOLDER -o references/prior.json
 
 FOLDER holds one folder an album. Nothing in it was mastered on purpose: excerpts of one piece, and of two pieces of one
-album, differ by music alone. What the planner takes from it is how far the figures of compression differ where the tone
-differs by so much; what presets take is how tracks lie around the centre of their album. Statistics only; no audio.
+album, differ by music alone. What the planner takes from it is how far they differ where what they play is so much alike,
+and how far the figures of compression differ where the tone differs by so much; what presets take is how tracks lie
+around the centre of their album. Statistics only; no audio.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,8 +24,8 @@ from dsp.errors import MatchError
 from matcher.analysis import analyze
 from matcher.features import Features
 from matcher.io import open_audio
-from matcher.planner import density, tone
-from matcher.planner.likeness import Moments
+from matcher.planner import density, tone, width
+from matcher.planner.likeness import Line, Moments, compare, missing
 from matcher.preset_learning import around_centres
 from matcher.presets import as_rows
 from matcher.priors import Prior
@@ -33,6 +35,8 @@ from matcher.version import VERSION
 
 EXCERPT_S = 40.0
 EXCERPTS = 4
+SMALLEST_DB, SMALLEST_SPREAD = 0.05, 0.2
+"""Pieces differ by no less, and nothing is known any better."""
 MOST_PERCENTILE = 80.0
 """Beyond this share of the differences a figure says nothing more of the pieces."""
 
@@ -48,19 +52,60 @@ def excerpts(path: Path) -> list[Profile]:
         return [analyze(Audio(audio.read(int(s), length), audio.sample_rate_hz)) for s in starts]
 
 
-def differences(albums: list[list[list[Profile]]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(scale of the tone's own difference, absolute difference of the five figures) for pairs within each album.
+Pair = tuple[Profile, Profile]
 
-    albums: album, track, excerpt. Every album counts the same number of pairs of one track and of two.
-    """
-    scales, apart = [], []
+
+def pairs_of(albums: list[list[list[Profile]]]) -> list[Pair]:
+    """Pairs of excerpts of one track, and for every two tracks of an album one of both. albums: album, track, excerpt."""
+    pairs: list[Pair] = []
     for album in albums:
         tracks = [t for t in album if t]
-        pairs = [pair for track in tracks for pair in itertools.combinations(track, 2)]
+        pairs += [pair for track in tracks for pair in itertools.combinations(track, 2)]
         pairs += [(a[0], b[-1]) for a, b in itertools.combinations(tracks, 2)]
-        for one, other in pairs:
-            scales.append(tone.estimate(one, Reference.of(other), Moments(one)).music_db)
-            apart.append(np.abs(density.of_profile(one) - density.of_profile(other)))
+    return pairs
+
+
+def alike_lines(pairs: list[Pair]) -> dict[str, tuple[Line, ...]]:
+    """How far pairs differ in tone and width, whole and in their alike moments, by the similarity of what they play."""
+    of_tone, of_width = ([] for _ in range(2))  # each pair's rows of (missing similarity, logarithm of the difference)
+    for one, other in pairs:
+        alike = compare(one.course, other.course)
+        if not alike:
+            continue
+        away = [missing(alike[0].similarity), *(missing(each.similarity) for each in alike)]
+        difference, heard = tone.measured(one, Reference.of(other))
+        sizes = [_size(d - d[heard].mean(), heard) for d in (difference, *(each.tone_db for each in alike))]
+        of_tone.append(np.stack([away, sizes]))
+        reference = Reference.of(other)
+        if reference.wide and width.has_side(one):
+            difference, heard = width.measured(one, reference)
+            sizes = [_size(d, heard) for d in (difference, *(each.width_db for each in alike))]
+            of_width.append(np.stack([away, sizes]))
+    return {"alike_tone": _lines(of_tone), "alike_width": _lines(of_width)}
+
+
+def _size(difference_db: NDArray[np.float64], heard: NDArray[np.bool_]) -> float:
+    """Logarithm of the RMS."""
+    return float(np.log(max(np.sqrt(np.mean(difference_db[heard] ** 2)), SMALLEST_DB)))
+
+
+def _lines(rows: list[NDArray[np.float64]]) -> tuple[Line, ...]:
+    """The straight line through each version of the difference."""
+    lines = []
+    for away, sizes in np.moveaxis(np.array(rows), 0, -1).swapaxes(0, 1):
+        slope, offset = np.polyfit(away, sizes, 1)
+        spread = max(float(np.std(sizes - offset - slope * away)), SMALLEST_SPREAD)
+        lines.append(Line(*(round(float(v), 4) for v in (offset, slope, spread))))
+    return tuple(lines)
+
+
+def differences(pairs: list[Pair], lines: Sequence[Line]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """(scale of the tone's own difference, absolute difference of the five figures) of each pair.
+
+    lines: of `alike_lines`, for tone.
+    """
+    scales = [tone.estimate(a, Reference.of(b), Moments(a), lines=lines).music_db for a, b in pairs]
+    apart = [np.abs(density.of_profile(a) - density.of_profile(b)) for a, b in pairs]
     return np.array(scales), np.array(apart)
 
 
@@ -75,7 +120,9 @@ def learn(folder: Path) -> Prior:
         whole.append([Features.of(analyze(path)) for path in paths])
         tracks += sum(bool(track) for track in albums[-1])
     around = around_centres(album for album in whole if len(album) > 1)
-    scales, apart = differences(albums)
+    pairs = pairs_of(albums)
+    lines = alike_lines(pairs)
+    scales, apart = differences(pairs, lines["alike_tone"])
     slopes, most = [], []
     for figure in apart.T:
         # Robust, as a few pairs differ wildly; of a normal variable the mean size is 0.8 of its deviation.
@@ -86,8 +133,9 @@ def learn(folder: Path) -> Prior:
         figure_slopes=tuple(slopes),
         figure_most_db=tuple(most),
         **{group: as_rows(matrix) for group, matrix in around.items()},
+        **lines,
         tracks=tracks,
-        pairs=len(scales),
+        pairs=len(pairs),
         made_by=f"match {VERSION}",
     )
 

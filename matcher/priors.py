@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from dsp.effect import Bounded
+from matcher.planner.likeness import Line
 
 FILE = "prior.json"
 
@@ -26,6 +27,11 @@ class Prior(Bounded, frozen=True, kw_only=True):
     """The same of the side against the mid."""
     density: tuple[tuple[float, ...], ...]
     """The same of the five figures of compression."""
+    alike_tone: tuple[Line, ...]
+    """How far two pieces differ in tone by themselves, by how alike is what they play: of whole tracks, then of the
+    moments of each of `likeness.SHARES`."""
+    alike_width: tuple[Line, ...]
+    """The same of the side against the mid."""
     tracks: int
     pairs: int
     made_by: str

@@ -54,14 +54,16 @@ def believed(
     shapes: tuple[tuple[Array, float], ...] = (),
     scales_db: Array = SCALES_DB,
     strengths: tuple[float, ...] = (1.0,),
+    expected: tuple[float, float] | None = None,
 ) -> Estimate:
     """Split a difference into mastering and music.
 
     mastering: prior covariance of the wanted curve, shape (bands, bands). music: covariance of the music's own
     difference at 1 dB; its true scale is unknown and is inferred from the same data, by the evidence for each of
-    `scales_db`. floor_db: what measuring itself may err by. shapes: further means that the curve may have with their
+    `scales_db`. floor_db: what is neither: rough, and no sign of music. shapes: further means that the curve may have with their
     prior probabilities; with what is left, the mean is flat. strengths: how much of the usual mastering may be missing,
-    each as likely. The result averages over them all.
+    each as likely. expected: mean and standard deviation of the logarithm of the music's scale, where it is known
+    from elsewhere. The result averages over them all.
     """
     difference = np.where(heard, difference_db, 0.0)
     seen = np.flatnonzero(heard)
@@ -76,9 +78,10 @@ def believed(
         lower = np.linalg.cholesky(total)
         half = np.linalg.solve(lower, wanted[seen])
         variance = np.maximum(np.diag(wanted) - (half**2).sum(axis=0), 0.0)
+        likely = 0.0 if expected is None else -0.5 * ((np.log(scale) - expected[0]) / expected[1]) ** 2
         for shape, share in (flat, *shapes):
             white = np.linalg.solve(lower, (difference - shape)[seen])
-            evidence.append(np.log(share) - 0.5 * white @ white - np.log(np.diag(lower)).sum())
+            evidence.append(likely + np.log(share) - 0.5 * white @ white - np.log(np.diag(lower)).sum())
             means.append(shape + half.T @ white)
             variances.append(variance)
             scales.append(scale)

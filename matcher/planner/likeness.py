@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +33,7 @@ NARROWEST_DB, WIDEST_DB = -40.0, 20.0
 MOST_FRAMES = 3000
 """Longer tracks are represented by stretches, evenly spread."""
 STRETCH = 100
-SHARES = (0.25, 0.06)
+SHARES = (1.0, 0.25, 0.06)
 """How many of the best matches are listened to: more say more, fewer are more alike."""
 FEWEST = 20
 EQUAL = 0.002
@@ -47,6 +48,30 @@ class Alike:
     """Of the mid at equal loudness."""
     width_db: Array
     """Of the side against the mid."""
+    similarity: float
+    """Mean correlation of what is played in them: 1 for the same notes, 0 for any."""
+
+
+class Line(NamedTuple):
+    """How far two pieces differ by themselves where what they play is so similar, learned from music."""
+
+    offset: float
+    slope: float
+    spread: float
+    """All in natural logarithms of dB: a straight line over that of what is missing to `SAME`, and how far off it is."""
+
+    def expected(self, similarity: float) -> tuple[float, float]:
+        """(mean, standard deviation) of the logarithm of the music's own difference in dB."""
+        return self.offset + self.slope * missing(similarity), self.spread
+
+
+SAME = 1.02
+"""A little more than the similarity of the same notes: no two recordings differ by nothing."""
+
+
+def missing(similarity: float) -> float:
+    """The logarithm over which a `Line` is straight."""
+    return float(np.log(SAME - similarity))
 
 
 def compare(target: Course, reference: Course) -> list[Alike]:
@@ -62,8 +87,8 @@ def compare(target: Course, reference: Course) -> list[Alike]:
     apart = np.vstack([(sound_there - here.sound_db)[here.whole], (there.sound_db - sound_here)[there.whole]])
     ranked = np.sort(best)[::-1]
     counts = [min(max(FEWEST, int(share * len(best))), len(best)) for share in SHARES]
-    medians = [np.median(apart[best >= ranked[count - 1] - EQUAL], axis=0) for count in counts]
-    return [Alike(*np.split(each, 2)) for each in medians]
+    picked = [best >= ranked[count - 1] - EQUAL for count in counts]
+    return [Alike(*np.split(np.median(apart[each], axis=0), 2), float(best[each].mean())) for each in picked]
 
 
 class Moments:
@@ -81,9 +106,28 @@ class Moments:
                 self._found[p.content_hash] = compare(self._target.course, p.course)
         found = [each for p in tracks if (each := self._found[p.content_hash])]
         return [
-            Alike(np.mean([v.tone_db for v in versions], axis=0), np.mean([v.width_db for v in versions], axis=0))
+            Alike(
+                np.mean([v.tone_db for v in versions], axis=0),
+                np.mean([v.width_db for v in versions], axis=0),
+                float(np.mean([v.similarity for v in versions])),
+            )
             for versions in zip(*found, strict=True)
         ]
+
+
+Expected = tuple[float, float] | None
+
+
+def expectations(alike: Sequence[Alike], lines: Sequence[Line]) -> list[Expected]:
+    """How far the music itself is expected to differ: in whole tracks, then in each of `alike`; None if not known.
+
+    lines: of whole tracks and of each of `SHARES`, in this order.
+    """
+    if not alike:
+        return [None]
+    whole, *parts = lines
+    every = zip(parts, alike, strict=True)
+    return [whole.expected(alike[0].similarity), *(line.expected(each.similarity) for line, each in every)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -20,7 +21,8 @@ from matcher.planner.gaussian import (
     share_that_nears,
     weighed,
 )
-from matcher.planner.likeness import Moments
+from matcher.planner.likeness import Expected, Line, Mask, Moments, expectations
+from matcher.priors import shipped
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 
@@ -30,29 +32,48 @@ MOST_BANDS = 8
 LARGEST_DB = 12.0
 DEEPEST_ASKED_DB = -24.0
 """Where more is asked for than is believed, cuts go further than boosts: they raise no noise."""
+NARROW_DB = 0.45
+"""What mastering does to a single third octave by itself."""
+ROUGH_DB = 0.65
+"""What compression and limiting do to single third octaves: to the loud notes, so it is another curve in every piece."""
 GOOD_ENOUGH_DB = 0.025
 """RMS error at which no further band is added."""
 _TO_CHOOSE = 8
 """Rounds of refinement that show which band to add."""
 
 
-def estimate(target: Profile, reference: Reference, moments: Moments, belief: float | None = None) -> Estimate:
-    """The believed tone curve from target to reference, per third octave of the mid."""
-    here, there = target.balance_db(), reference.balance_db()
-    difference = there - here
-    top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / 10.0**0.05
-    heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)
-    heard &= top_hz >= THIRD_OCTAVES_HZ
+def estimate(
+    target: Profile,
+    reference: Reference,
+    moments: Moments,
+    belief: float | None = None,
+    lines: Sequence[Line] | None = None,
+) -> Estimate:
+    """The believed tone curve from target to reference, per third octave of the mid.
+
+    lines: how far pieces differ by themselves, those that ship if None.
+    """
+    difference, heard = measured(target, reference)
     if reference.spread is not None:
         found = believed_among(THIRD_OCTAVES_HZ, difference, heard, mastering_prior(), reference.spread.tone)
     else:
-        versions = [difference, *(each.tone_db for each in moments.of(reference.tone))]
-        found = weighed([smooth_estimate(d, heard) for d in versions])
+        alike = moments.of(reference.tone)
+        expected = expectations(alike, lines or shipped().alike_tone)
+        versions = zip([difference, *(each.tone_db for each in alike)], expected, strict=True)
+        found = weighed([smooth_estimate(d, heard, scale) for d, scale in versions])
     if belief is None and found.music_db > STRANGERS_DB:
         share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
         found = replace(found, mean_db=found.mean_db * share)
     believed_db = at_belief(found.mean_db, np.where(heard, difference, 0.0), belief)
     return replace(found, mean_db=np.clip(believed_db, deepest_db(belief), LARGEST_DB))
+
+
+def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
+    """Reference minus target in third octaves at equal loudness, dB, and in which of them both are heard."""
+    here, there = target.balance_db(), reference.balance_db()
+    heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)
+    top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / 10.0**0.05
+    return there - here, heard & (top_hz >= THIRD_OCTAVES_HZ)
 
 
 def deepest_db(belief: float | None) -> float:
@@ -66,9 +87,12 @@ def at_equal_loudness(curve_db: Array, target: Profile) -> Array:
     return curve_db - float(10.0 * np.log10(np.average(10.0 ** (curve_db / 10.0), weights=weight)))
 
 
-def smooth_estimate(difference_db: Array, heard: np.ndarray) -> Estimate:
-    """What of third-octave differences is mastering."""
-    return believed(THIRD_OCTAVES_HZ, difference_db, heard, mastering_prior(), music_kernel())
+def smooth_estimate(difference_db: Array, heard: Mask, expected: Expected = None) -> Estimate:
+    """What of third-octave differences is mastering; `expected` as in `believed`."""
+    mastering = mastering_prior() + NARROW_DB**2 * np.eye(len(THIRD_OCTAVES_HZ))
+    return believed(
+        THIRD_OCTAVES_HZ, difference_db, heard, mastering, music_kernel(), floor_db=ROUGH_DB, expected=expected
+    )
 
 
 @functools.cache

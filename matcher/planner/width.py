@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -20,8 +21,9 @@ from matcher.planner.gaussian import (
     share_that_nears,
     weighed,
 )
-from matcher.planner.likeness import Moments
+from matcher.planner.likeness import Expected, Mask, Moments, expectations
 from matcher.planner.tone import at_equal_loudness
+from matcher.priors import shipped
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Record, Reference
 
@@ -31,6 +33,8 @@ BAND_FLOOR_DB = -70.0
 """Side bands this far below the whole track say nothing and are not raised."""
 LARGEST_DB, LARGEST_ASKED_DB = 9.0, 24.0
 """The most that is raised of the side by itself, and where more is asked for than is believed."""
+ROUGH_DB = 1.0
+"""What compression and limiting do to the width of single third octaves."""
 FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
 FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
 FOCUS_SHARE = 0.05
@@ -60,7 +64,7 @@ def has_side(profile: Balance) -> bool:
     return bool(side > mid + NEAR_MONO_DB)
 
 
-def side_heard(profile: Balance | Record) -> np.ndarray:
+def side_heard(profile: Balance | Record) -> Mask:
     """Third octaves in which the side is music."""
     side, mid = profile.third_octaves_db("side"), profile.third_octaves_db("mid")
     whole = _whole_db(side, mid)
@@ -77,20 +81,26 @@ def estimate(
     """
     if not has_side(target) or not reference.wide:
         return None
-    width = against_mid_db(target)
-    there = [against_mid_db(p) for p in reference.wide]
-    heard = side_heard(target) & np.all([mid_heard(p) for p in reference.wide], axis=0)
-    difference = np.mean(there, axis=0) - width
+    difference, heard = measured(target, reference)
     if reference.spread is not None:
         return estimate_among(difference, heard, reference.spread.width, belief)
-    versions = [difference, *(each.width_db for each in moments.of(reference.wide))]
-    found = estimate_from(versions, heard, curve.music_db, belief)
+    alike = moments.of(reference.wide)
+    versions = [difference, *(each.width_db for each in alike)]
+    expected = expectations(alike, shipped().alike_width)
+    found = estimate_from(versions, heard, curve.music_db, belief, expected)
     if belief is not None or curve.music_db <= STRANGERS_DB:
         return found
     difference = reference.balance_db("side") - target.balance_db("side")
     moved = at_equal_loudness(curve.mean_db, target)
     share = share_that_nears(found.side.mean_db[heard], difference[heard], moved[heard])
     return with_mean(found.side, found.side.mean_db * share)
+
+
+def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
+    """Reference minus target of the side against the mid in third octaves, dB, and in which it says something."""
+    there = np.mean([against_mid_db(p) for p in reference.wide], axis=0)
+    heard = side_heard(target) & np.all([mid_heard(p) for p in reference.wide], axis=0)
+    return there - against_mid_db(target), heard
 
 
 def with_mean(side: Estimate, mean_db: Array) -> WidthEstimate:
@@ -103,7 +113,7 @@ def against_mid_db(profile: Balance | Record) -> Array:
     return np.clip(profile.third_octaves_db("side") - profile.third_octaves_db("mid"), -40.0, 20.0)
 
 
-def mid_heard(profile: Balance | Record) -> np.ndarray:
+def mid_heard(profile: Balance | Record) -> Mask:
     """Third octaves in which the mid is music."""
     mid = profile.third_octaves_db("mid")
     return (mid > _whole_db(mid) + BAND_FLOOR_DB) & (profile.bandwidth_hz / 10.0**0.05 >= THIRD_OCTAVES_HZ)
@@ -114,25 +124,35 @@ def _whole_db(*levels_db: Array) -> float:
 
 
 def estimate_from(
-    differences_db: list[Array], heard: np.ndarray, music_db: float, belief: float | None
+    differences_db: list[Array],
+    heard: Mask,
+    music_db: float,
+    belief: float | None,
+    expected: Sequence[Expected] | None = None,
 ) -> WidthEstimate:
     """Posterior of the side's gain: the same everywhere or nearly so, with or without a gathered low end.
 
-    differences_db: of the whole tracks, and of moments that are alike where there are any.
+    differences_db: of the whole tracks, and of moments that are alike where there are any. expected: of each, how far
+    the music itself is expected to differ, where that is known.
     """
     # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
-    strangers = 1.0 / (1.0 + (10.0 / max(music_db, 0.1)) ** 6)
+    strangers = 1.0 / (1.0 + (STRANGERS_DB / max(music_db, 0.1)) ** 6)
     music = music_kernel() + 2.5 * strangers
     seen = [_seen(d, heard) for d in differences_db]
     prior = mastering_prior()
     found = weighed(
-        [believed(THIRD_OCTAVES_HZ, d, heard, prior, music, floor_db=0.3, shapes=_gatherings()) for d in seen]
+        [
+            believed(
+                THIRD_OCTAVES_HZ, d, heard, prior, music, floor_db=ROUGH_DB, shapes=_gatherings(), expected=scale
+            )
+            for d, scale in zip(seen, expected or [None] * len(seen), strict=True)
+        ]
     )
     return _asked(found, seen[0], belief)
 
 
 def estimate_among(
-    difference_db: Array, heard: np.ndarray, spread: Array, belief: float | None
+    difference_db: Array, heard: Mask, spread: Array, belief: float | None
 ) -> WidthEstimate:
     """The same, with the covariance of the music's own difference known."""
     seen = _seen(difference_db, heard)
@@ -159,7 +179,7 @@ def _gatherings() -> tuple[tuple[Array, float], ...]:
     return tuple((focus_db(hz, depth), share) for hz in FOCUS_HZ for depth in FOCUS_DEPTHS_DB)
 
 
-def _seen(difference_db: Array, heard: np.ndarray) -> Array:
+def _seen(difference_db: Array, heard: Mask) -> Array:
     return np.where(heard, np.clip(difference_db, -40.0, 40.0), 0.0)
 
 
