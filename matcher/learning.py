@@ -3,9 +3,9 @@
     python -m matcher.learning FOLDER -o references/prior.json
 
 FOLDER holds one folder an album. Nothing in it was mastered on purpose: excerpts of one piece, and of two pieces of one
-album, differ by music alone. What the planner takes from it is how far they differ where what they play is so much alike,
-and how far the figures of compression differ where the tone differs by so much; what presets take is how tracks lie
-around the centre of their album. Statistics only; no audio.
+album, differ by music alone. What the planner takes from it is how far they differ where what they play is so much
+alike, and how far the figures of compression differ where the tone differs by so much; what presets take is how tracks
+lie around the centre of their album. Statistics only; no audio.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ Pair = tuple[Profile, Profile]
 
 
 def pairs_of(albums: list[list[list[Profile]]]) -> list[Pair]:
-    """Pairs of excerpts of one track, and for every two tracks of an album one of both. albums: album, track, excerpt."""
+    """Of excerpts of one track, and for every two tracks of an album one of both. albums: album, track, excerpt."""
     pairs: list[Pair] = []
     for album in albums:
         tracks = [t for t in album if t]
@@ -133,7 +133,8 @@ def learn(folder: Path) -> Prior:
         figure_slopes=tuple(slopes),
         figure_most_db=tuple(most),
         **{group: as_rows(matrix) for group, matrix in around.items()},
-        **lines,
+        alike_tone=lines["alike_tone"],
+        alike_width=lines["alike_width"],
         tracks=tracks,
         pairs=len(pairs),
         made_by=f"match {VERSION}",

@@ -60,10 +60,10 @@ def believed(
 
     mastering: prior covariance of the wanted curve, shape (bands, bands). music: covariance of the music's own
     difference at 1 dB; its true scale is unknown and is inferred from the same data, by the evidence for each of
-    `scales_db`. floor_db: what is neither: rough, and no sign of music. shapes: further means that the curve may have with their
-    prior probabilities; with what is left, the mean is flat. strengths: how much of the usual mastering may be missing,
-    each as likely. expected: mean and standard deviation of the logarithm of the music's scale, where it is known
-    from elsewhere. The result averages over them all.
+    `scales_db`. floor_db: what is neither: rough, and no sign of music. shapes: further means that the curve may
+    have with their prior probabilities; with what is left, the mean is flat. strengths: how much of the usual mastering
+    may be missing, each as likely. expected: mean and standard deviation of the logarithm of the music's scale, where
+    it is known from elsewhere. The result averages over them all.
     """
     difference = np.where(heard, difference_db, 0.0)
     seen = np.flatnonzero(heard)
@@ -104,6 +104,7 @@ def believed_among(
     mastering: Array,
     spread: Array,
     *,
+    floor_db: float = 0.05,
     shapes: tuple[tuple[Array, float], ...] = (),
 ) -> Estimate:
     """Like `believed`, with the covariance of the music's own difference known: that of the tracks of a preset."""
@@ -113,6 +114,7 @@ def believed_among(
         heard,
         mastering,
         spread,
+        floor_db=floor_db,
         shapes=shapes,
         scales_db=np.ones(1),
         strengths=MISSING,

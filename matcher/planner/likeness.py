@@ -58,7 +58,7 @@ class Line(NamedTuple):
     offset: float
     slope: float
     spread: float
-    """All in natural logarithms of dB: a straight line over that of what is missing to `SAME`, and how far off it is."""
+    """In natural logarithms of dB: a straight line over that of what is missing to `SAME`, and how far off it is."""
 
     def expected(self, similarity: float) -> tuple[float, float]:
         """(mean, standard deviation) of the logarithm of the music's own difference in dB."""
@@ -87,8 +87,12 @@ def compare(target: Course, reference: Course) -> list[Alike]:
     apart = np.vstack([(sound_there - here.sound_db)[here.whole], (there.sound_db - sound_here)[there.whole]])
     ranked = np.sort(best)[::-1]
     counts = [min(max(FEWEST, int(share * len(best))), len(best)) for share in SHARES]
-    picked = [best >= ranked[count - 1] - EQUAL for count in counts]
-    return [Alike(*np.split(np.median(apart[each], axis=0), 2), float(best[each].mean())) for each in picked]
+    found = []
+    for count in counts:
+        picked = best >= ranked[count - 1] - EQUAL
+        tone_db, width_db = np.split(np.median(apart[picked], axis=0), 2)
+        found.append(Alike(tone_db, width_db, float(best[picked].mean())))
+    return found
 
 
 class Moments:

@@ -35,7 +35,7 @@ DEEPEST_ASKED_DB = -24.0
 NARROW_DB = 0.45
 """What mastering does to a single third octave by itself."""
 ROUGH_DB = 0.65
-"""What compression and limiting do to single third octaves: to the loud notes, so it is another curve in every piece."""
+"""What compression and limiting do to single third octaves: to the loud notes, so another curve in every piece."""
 GOOD_ENOUGH_DB = 0.025
 """RMS error at which no further band is added."""
 _TO_CHOOSE = 8
@@ -55,7 +55,9 @@ def estimate(
     """
     difference, heard = measured(target, reference)
     if reference.spread is not None:
-        found = believed_among(THIRD_OCTAVES_HZ, difference, heard, mastering_prior(), reference.spread.tone)
+        found = believed_among(
+            THIRD_OCTAVES_HZ, difference, heard, single_prior(), reference.spread.tone, floor_db=ROUGH_DB
+        )
     else:
         alike = moments.of(reference.tone)
         expected = expectations(alike, lines or shipped().alike_tone)
@@ -89,10 +91,14 @@ def at_equal_loudness(curve_db: Array, target: Profile) -> Array:
 
 def smooth_estimate(difference_db: Array, heard: Mask, expected: Expected = None) -> Estimate:
     """What of third-octave differences is mastering; `expected` as in `believed`."""
-    mastering = mastering_prior() + NARROW_DB**2 * np.eye(len(THIRD_OCTAVES_HZ))
     return believed(
-        THIRD_OCTAVES_HZ, difference_db, heard, mastering, music_kernel(), floor_db=ROUGH_DB, expected=expected
+        THIRD_OCTAVES_HZ, difference_db, heard, single_prior(), music_kernel(), floor_db=ROUGH_DB, expected=expected
     )
+
+
+def single_prior() -> Array:
+    """`mastering_prior`, and what mastering does to a single third octave."""
+    return mastering_prior() + NARROW_DB**2 * np.eye(len(THIRD_OCTAVES_HZ))
 
 
 @functools.cache

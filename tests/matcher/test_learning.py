@@ -14,6 +14,7 @@ from matcher.demo import song
 from matcher.io import write_audio
 from matcher.learning import differences, learn
 from matcher.planner.density import music_sd_db
+from matcher.planner.likeness import SHARES
 from matcher.priors import Prior, folder, shipped
 
 
@@ -26,6 +27,10 @@ def test_the_shipped_prior_is_sound() -> None:
     assert np.all(music_sd_db(0.0) == 0.0)
     assert np.all(music_sd_db(2.0) <= music_sd_db(10.0))
     assert np.all(music_sd_db(1000.0) == np.array(prior.figure_most_db))
+    for lines in (prior.alike_tone, prior.alike_width):
+        assert len(lines) == len(SHARES) + 1
+        assert all(line.slope > 0.5 and 0.2 <= line.spread < 1.5 for line in lines)
+        assert all(np.exp(line.expected(0.9)[0]) < 1.5 < 3.0 < np.exp(line.expected(0.2)[0]) for line in lines)
 
 
 def test_learning_gives_a_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +58,6 @@ def test_a_piece_does_not_differ_from_itself(tmp_path: Path) -> None:
 
     made = song(3, seconds=4.0)
     profile = analyze(made)
-    scales, apart = differences([[[profile, profile]]])
+    scales, apart = differences([(profile, profile)], shipped().alike_tone)
     assert np.all(apart == 0.0)
     assert scales[0] < 1.0

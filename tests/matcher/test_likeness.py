@@ -44,6 +44,7 @@ def shape(difference_db: np.ndarray) -> np.ndarray:
 
 
 VERSE, CHORUS, BRIDGE = [1, 2], [3, 4], [5, 6]
+QUARTER = likeness.SHARES.index(0.25)
 
 
 class TestLikeWithLike:
@@ -56,7 +57,19 @@ class TestLikeWithLike:
         found = [each.tone_db for each in likeness.compare(here, there)]
         assert len(found) == len(likeness.SHARES)
         assert np.abs(shape(whole) - shape(CURVE)).max() > 2.0
-        assert np.abs(shape(found[0]) - shape(CURVE)).max() < 0.1
+        assert np.abs(shape(found[QUARTER]) - shape(CURVE)).max() < 0.1
+
+    def test_the_more_is_shared_the_more_similar(self) -> None:
+        """The same notes under another tone are as good as the same; fewer, or none, are less."""
+        here = course(VERSE + CHORUS)
+        same, some, none = (
+            [each.similarity for each in likeness.compare(here, course(bars, CURVE))]
+            for bars in (VERSE + CHORUS, CHORUS + BRIDGE, [*BRIDGE, 7, 8])
+        )
+        assert min(same) > 0.99
+        assert 0.5 < some[0] < 0.95 < some[-1]
+        assert max(none) < 0.5
+        assert all(found == sorted(found) for found in (some, none))
 
     def test_no_level_matters(self) -> None:
         """The same track 20 dB lower gives the same differences."""
@@ -71,7 +84,7 @@ class TestLikeWithLike:
         here, there = course(VERSE + CHORUS), course(CHORUS + BRIDGE, CURVE, wider_db=4.0)
         whole = 10.0 * np.log10(there.side.sum() / there.tone.sum() * here.tone.sum() / here.side.sum())
         assert abs(whole - 4.0) > 1.0
-        assert np.abs(likeness.compare(here, there)[0].width_db - 4.0).max() < 0.1
+        assert np.abs(likeness.compare(here, there)[QUARTER].width_db - 4.0).max() < 0.1
 
     def test_silence_around_the_music_changes_nothing(self) -> None:
         """Frames of silence before and behind say nothing."""
@@ -101,4 +114,26 @@ class TestLikeWithLike:
         long = course((VERSE + CHORUS) * 37 + BRIDGE, CURVE)
         assert long.tone.shape[1] > likeness.MOST_FRAMES
         found = [each.tone_db for each in likeness.compare(course(VERSE + CHORUS), long)]
-        assert np.abs(shape(found[1]) - shape(CURVE)).max() < 0.1
+        assert np.abs(shape(found[-1]) - shape(CURVE)).max() < 0.1
+
+
+class TestExpectations:
+    """How far pieces differ by themselves, where it is known what they play."""
+
+    LINES = tuple(likeness.Line(offset, 2.0, 0.5) for offset in (1.0, 0.8, 0.6, 0.4))
+
+    def test_the_more_alike_the_less_is_music(self) -> None:
+        """Each version by its own line, whole tracks by the similarity of all moments; less for more alike."""
+        here = course(VERSE + CHORUS)
+        same, other = (
+            likeness.expectations(likeness.compare(here, course(bars, CURVE)), self.LINES)
+            for bars in (VERSE + CHORUS, [*BRIDGE, 7, 8])
+        )
+        assert len(same) == len(likeness.SHARES) + 1
+        assert all(one[0] < two[0] - 1.0 for one, two in zip(same, other, strict=True))
+        assert same[0][0] - same[1][0] == pytest.approx(0.2)
+        assert {spread for _, spread in same} == {0.5}
+
+    def test_nothing_compared_nothing_expected(self) -> None:
+        """Tracks too short to compare are judged by what differs alone."""
+        assert likeness.expectations([], self.LINES) == [None]

@@ -41,6 +41,24 @@ class TestTone:
         assert np.sqrt(np.mean(found.mean_db**2)) < 0.7 * np.sqrt(np.mean(clean.mean_db**2))
         assert found.sd_db.mean() > 2.0 * clean.sd_db.mean()
 
+    def test_what_compression_roughens_is_no_music(self) -> None:
+        """Half a decibel to and fro from band to band hardly lessens the belief."""
+        rough = np.random.default_rng(3).normal(0.0, 0.5, 30)
+        found = tone.smooth_estimate(MASTERING + rough, EVERYWHERE)
+        assert found.music_db < 1.0
+        assert np.sqrt(np.mean((found.mean_db - MASTERING) ** 2)) < 0.4
+
+    def test_what_alike_pieces_differ_by_is_believed(self) -> None:
+        """The same rough difference: of pieces that play the same nearly all, of others little."""
+        notes = np.random.default_rng(4).normal(0.0, 1.0, 30)
+        alike, other = (
+            tone.smooth_estimate(MASTERING + notes, EVERYWHERE, (np.log(db), 0.4)) for db in (0.3, 6.0)
+        )
+        assert alike.music_db < 0.5 < 2.5 < other.music_db
+        left = [np.sqrt(np.mean((found.mean_db - MASTERING) ** 2)) for found in (alike, other)]
+        assert left[0] < 0.6 * left[1]
+        assert np.sqrt(np.mean(other.mean_db**2)) < 0.65 * np.sqrt(np.mean(alike.mean_db**2))
+
     def test_what_was_not_heard_says_nothing(self) -> None:
         """A wild difference in bands without signal changes nothing."""
         heard = THIRD_OCTAVES_HZ < 12_000.0
@@ -64,6 +82,17 @@ class TestTone:
         made = sum(band_db(b, THIRD_OCTAVES_HZ) for b in bands)
         assert len(bands) <= tone.MOST_BANDS
         assert np.abs(made - curve)[THIRD_OCTAVES_HZ < 17_000.0].max() < 0.15
+
+
+class TestWidthAmongAKind:
+    """Width against the centre of a preset."""
+
+    @pytest.mark.parametrize(("spread_db", "least", "most"), [(0.5, 0.8, 1.0), (3.0, 0.0, 0.25)])
+    def test_what_is_unsure_is_rather_left_alone(self, spread_db: float, least: float, most: float) -> None:
+        """4 dB narrower: brought there where tracks of the kind agree, hardly touched where they differ as much."""
+        spread = np.full((30, 30), spread_db**2) + 0.2 * np.eye(30)
+        found = width.estimate_among(np.full(30, -4.0), EVERYWHERE, spread, None).side.mean_db
+        assert least <= found[15] / -4.0 <= most
 
 
 class TestWidth:
