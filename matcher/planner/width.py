@@ -161,9 +161,6 @@ def estimate_among(
     found = believed_among(
         THIRD_OCTAVES_HZ, seen, heard, mastering_prior(), music, floor_db=ROUGH_DB, shapes=_gatherings()
     )
-    # Tracks of a kind differ in width by more than mastering does: what is unsure is rather left alone.
-    sure = found.mean_db**2 / np.maximum(found.mean_db**2 + found.sd_db**2, 1e-12)
-    found = replace(found, mean_db=found.mean_db * sure**2)
     return _asked(found, seen, belief)
 
 

@@ -84,17 +84,6 @@ class TestTone:
         assert np.abs(made - curve)[THIRD_OCTAVES_HZ < 17_000.0].max() < 0.15
 
 
-class TestWidthAmongAKind:
-    """Width against the centre of a preset."""
-
-    @pytest.mark.parametrize(("spread_db", "least", "most"), [(0.5, 0.8, 1.0), (3.0, 0.0, 0.25)])
-    def test_what_is_unsure_is_rather_left_alone(self, spread_db: float, least: float, most: float) -> None:
-        """4 dB narrower: brought there where tracks of the kind agree, hardly touched where they differ as much."""
-        spread = np.full((30, 30), spread_db**2) + 0.2 * np.eye(30)
-        found = width.estimate_among(np.full(30, -4.0), EVERYWHERE, spread, None).side.mean_db
-        assert least <= found[15] / -4.0 <= most
-
-
 class TestWidth:
     """How wide, and where the low end is gathered."""
 
