@@ -33,6 +33,8 @@ CLOSER_ROUNDS = 3
 """A track that would end further from the album's centre than it was is brought nearer, so many times."""
 FEWEST = 3
 """Tracks that show how far those of an album differ by themselves."""
+OWN_SPREAD = 0.5
+"""How far a track strays beside how far the others do: one standard deviation of the logarithm."""
 
 Decibels = Annotated[float, Meta(ge=0.0, le=24.0)]
 
@@ -103,7 +105,7 @@ def _tones(
     found = []
     for away, here, share in zip(difference, heard, closer, strict=True):
         apart = np.where(here, away - mean, 0.0)
-        own = tone.smooth_estimate(apart, here)
+        own = tone.smooth_estimate(apart, here, (float(np.log(shared.music_db)), OWN_SPREAD))
         least = share * tone.smoothed(apart, here)
         more = max(own.mean_db, least, key=lambda curve: float(np.sum(curve[here] ** 2)))
         curve = np.clip(common + at_belief(more, apart, belief), -limits.tone_db, limits.tone_db)

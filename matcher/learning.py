@@ -25,10 +25,10 @@ from matcher.analysis import analyze
 from matcher.features import Features
 from matcher.io import open_audio
 from matcher.planner import density, tone, width
-from matcher.planner.likeness import Line, Moments, compare, missing
+from matcher.planner.likeness import Moments, compare
 from matcher.preset_learning import around_centres
 from matcher.presets import as_rows
-from matcher.priors import Prior
+from matcher.priors import Line, Prior, missing
 from matcher.profile import Profile
 from matcher.reference import Reference
 from matcher.version import VERSION

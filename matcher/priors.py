@@ -3,15 +3,37 @@
 from __future__ import annotations
 
 import functools
+import math
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dsp.effect import Bounded
-from matcher.planner.likeness import Line
 
 FILE = "prior.json"
+
+
+class Line(NamedTuple):
+    """How far two pieces differ by themselves where what they play is so similar, learned from music."""
+
+    offset: float
+    slope: float
+    spread: float
+    """In natural logarithms of dB: a straight line over that of what is missing to `SAME`, and how far off it is."""
+
+    def expected(self, similarity: float) -> tuple[float, float]:
+        """(mean, standard deviation) of the logarithm of the music's own difference in dB."""
+        return self.offset + self.slope * missing(similarity), self.spread
+
+
+SAME = 1.02
+"""A little more than the similarity of the same notes: no two recordings differ by nothing."""
+
+
+def missing(similarity: float) -> float:
+    """The logarithm over which a `Line` is straight."""
+    return math.log(SAME - similarity)
 
 
 class Prior(Bounded, frozen=True, kw_only=True):

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.meters.loudness import k_weighting_response_db
 from matcher.planner.gaussian import Array
+from matcher.priors import Line
 from matcher.profile import THIRD_OCTAVES_HZ, Course, Profile
 from matcher.reference import Record
 
@@ -50,28 +50,6 @@ class Alike:
     """Of the side against the mid."""
     similarity: float
     """Mean correlation of what is played in them: 1 for the same notes, 0 for any."""
-
-
-class Line(NamedTuple):
-    """How far two pieces differ by themselves where what they play is so similar, learned from music."""
-
-    offset: float
-    slope: float
-    spread: float
-    """In natural logarithms of dB: a straight line over that of what is missing to `SAME`, and how far off it is."""
-
-    def expected(self, similarity: float) -> tuple[float, float]:
-        """(mean, standard deviation) of the logarithm of the music's own difference in dB."""
-        return self.offset + self.slope * missing(similarity), self.spread
-
-
-SAME = 1.02
-"""A little more than the similarity of the same notes: no two recordings differ by nothing."""
-
-
-def missing(similarity: float) -> float:
-    """The logarithm over which a `Line` is straight."""
-    return float(np.log(SAME - similarity))
 
 
 def compare(target: Course, reference: Course) -> list[Alike]:

@@ -21,8 +21,8 @@ from matcher.planner.gaussian import (
     share_that_nears,
     weighed,
 )
-from matcher.planner.likeness import Expected, Line, Mask, Moments, expectations
-from matcher.priors import shipped
+from matcher.planner.likeness import Expected, Mask, Moments, expectations
+from matcher.priors import Line, shipped
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 

@@ -7,6 +7,7 @@ import pytest
 
 from dsp.effects.eq import Band, band_db
 from matcher.planner import likeness
+from matcher.priors import Line
 from matcher.profile import NOTE_EDGES_HZ, THIRD_OCTAVES_HZ, Course
 
 BAR = 40
@@ -120,7 +121,7 @@ class TestLikeWithLike:
 class TestExpectations:
     """How far pieces differ by themselves, where it is known what they play."""
 
-    LINES = tuple(likeness.Line(offset, 2.0, 0.5) for offset in (1.0, 0.8, 0.6, 0.4))
+    LINES = tuple(Line(offset, 2.0, 0.5) for offset in (1.0, 0.8, 0.6, 0.4))
 
     def test_the_more_alike_the_less_is_music(self) -> None:
         """Each version by its own line, whole tracks by the similarity of all moments; less for more alike."""
