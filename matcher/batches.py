@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import hashlib
 import json
@@ -16,7 +17,7 @@ import msgspec
 from dsp.errors import FileError, MatchError
 from matcher.aims import Aims
 from matcher.executors import Executor
-from matcher.io import SOUNDS, content_hash, shown
+from matcher.io import SOUNDS, content_hash, left_over, shown
 from matcher.matching import match
 from matcher.preset_choosing import Choice
 from matcher.presets import read_preset
@@ -155,6 +156,7 @@ def run(
 
         for done, outcome in enumerate(workers.run(_made, begun()), start=1):
             task = outcome.item[0]
+            _sweep(task.output)
             if outcome.cause is not None:
                 if outcome.item[3]:
                     note({"output": str(task.output), "state": "failed", "cause": outcome.cause})
@@ -166,6 +168,13 @@ def run(
             if progress is not None:
                 progress(done / len(tasks))
     return [results[index] for index in sorted(results)]
+
+
+def _sweep(output: Path) -> None:
+    """Take away what a worker that was killed has left of an output; whoever came after it is done."""
+    with contextlib.suppress(OSError):
+        for path in left_over(Path(os.path.realpath(output))):
+            path.unlink()
 
 
 def read_journal(path: Path) -> dict[str, dict[str, Any]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from dsp.errors import FileError
-from matcher.io.naming import PathLike, reason, shown
+from matcher.io.naming import PathLike, hidden_beside, reason, shown
 
 if TYPE_CHECKING:
     from matcher.io.reading import AudioSource
@@ -146,7 +145,7 @@ def _check_folder(folder: Path, name: str) -> None:
 
 def _check_writable(final: Path, name: str) -> None:
     """By trying: what the rights say is of no account to an administrator, and not all that counts."""
-    probe = final.parent / f".{secrets.token_hex(8)}{final.suffix}"
+    probe = hidden_beside(final)
     try:
         os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
     except OSError as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 from pathlib import Path
@@ -19,7 +18,7 @@ from dsp.chain import blocks_of
 from dsp.errors import AudioError, FileError
 from dsp.kernels import interleave_float, interleave_pcm
 from matcher.io.headers import write_mask
-from matcher.io.naming import PathLike, reason, shown, system_path
+from matcher.io.naming import PathLike, hidden_beside, reason, shown, system_path
 from matcher.io.outputs import FLAC_MASKS, OutputFormat, container_of, mode_of
 from matcher.metadata import Metadata, write_metadata
 
@@ -71,7 +70,7 @@ class AudioWriter:
         self.metadata = Metadata()
         """What the file is to say beside its samples; to be set before the exit."""
         self._final = Path(os.path.realpath(path))
-        self._temporary = self._final.parent / f".{secrets.token_hex(8)}{self._final.suffix}"
+        self._temporary = hidden_beside(self._final)
         self._file: soundfile.SoundFile | None = None
         self._scratch: NDArray[Any] | None = None
 

@@ -12,6 +12,7 @@ from dsp.errors import FileError
 from matcher.batches import JOURNAL, read_journal, tasks_of
 from matcher.corpus import measure
 from matcher.executors import executor
+from matcher.io.naming import hidden_beside
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -41,6 +42,23 @@ def test_makes_keeps_and_names(command: Command, mix_file: Path, record_file: Pa
     assert (kept["state"], kept["cause"], failed["state"]) == ("kept", None, "failed")
     assert kept["integrated_lufs"] < 0.0
     assert "none.wav" in failed["cause"]
+
+
+def test_what_a_killed_worker_left_is_taken_away(
+    command: Command, mix_file: Path, record_file: Path, tmp_path: Path
+) -> None:
+    """Files in the making of the outputs alone; those of others are not ours."""
+    out = tmp_path / "out"
+    out.mkdir()
+    ours, others = hidden_beside(out / "mix-mastered.wav"), hidden_beside(out / "else.wav")
+    for path in (ours, others):
+        path.write_bytes(b"RIFF")
+    listing = tmp_path / "list.csv"
+    listing.write_text("target\nmix.wav\n")
+    assert command("batch", listing, record_file, "-o", out)[0] == 0
+    assert (out / "mix-mastered.wav").exists()
+    assert not ours.exists()
+    assert others.read_bytes() == b"RIFF"
 
 
 def test_a_file_in_the_way_is_not_replaced(command: Command, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
