@@ -34,7 +34,7 @@ from dsp.restoration.autoregression import (
     spans_of,
 )
 from dsp.restoration.events import Event, event
-from dsp.units import db_from_gain
+from dsp.units import db_from_gain, gain_from_db
 
 LONGEST_MS = 5.0
 DITHER_DB = -50.0
@@ -130,6 +130,9 @@ STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewes
 SUSPECTING, SEGMENT, JOINED = 1.2, 4096, 32
 SHORT_S, LONG_FACTOR, LONE_LONG_FACTOR = 0.0012, 6.0, 4.0
 """Longer clicks must stand out by so much more, since drums last; and where they are few, once more."""
+
+CLICKS_RANGE_DB, STEP_DB, TOO_MANY = 20.0, 3.0, 2.0
+"""Clear clicks spread over so much; a step further down may hold so many times as many as a step of them."""
 
 EDGE_S = 0.01
 """What begins or ends a file is no click."""
@@ -230,7 +233,25 @@ def accepted(found: Found, thresholds: Thresholds, minutes: float, sample_rate_h
     if np.count_nonzero(alone > thresholds.sure) < many:
         return found[alone > np.where(long, LONE_LONG_FACTOR, 1.0) * thresholds.lone]
     prominence[recurrent(found, sample_rate_hz, even_s=EXACT_S)] = 0.0
-    return found[prominence > thresholds.common]
+    return found[prominence > where_music_begins(prominence, thresholds)]
+
+
+def where_music_begins(prominence: NDArray[np.float64], thresholds: Thresholds) -> float:
+    """How far a click must stand out where there are many: as little as clicks alone explain, at least `common`.
+
+    Clicks are of all sizes, what the music has of the kind is the more the fainter. So from `sure` downwards in steps,
+    the first that holds too many for the clicks above it is the music's.
+    """
+    level_db = db_from_gain(prominence)
+    sure_db, lowest_db = (float(db_from_gain(ratio)) for ratio in (thresholds.sure, thresholds.common))
+    expected = np.count_nonzero(level_db > sure_db) / CLICKS_RANGE_DB * STEP_DB
+    stop_db = sure_db
+    while stop_db > lowest_db:
+        below_db = max(stop_db - STEP_DB, lowest_db)
+        if np.count_nonzero((level_db > below_db) & (level_db <= stop_db)) > TOO_MANY * expected + 1.0:
+            break
+        stop_db = below_db
+    return float(gain_from_db(stop_db))
 
 
 def joined(found: Found, apart: int) -> Found:
