@@ -72,11 +72,11 @@ def alike_lines(pairs: list[Pair]) -> dict[str, tuple[Line, ...]]:
         alike = compare(one.course, other.course)
         if not alike:
             continue
+        reference = Reference.of(other)
         away = [missing(alike[0].similarity), *(missing(each.similarity) for each in alike)]
-        difference, heard = tone.measured(one, Reference.of(other))
+        difference, heard = tone.measured(one, reference)
         sizes = [_size(d - d[heard].mean(), heard) for d in (difference, *(each.tone_db for each in alike))]
         of_tone.append(np.stack([away, sizes]))
-        reference = Reference.of(other)
         if reference.wide and width.has_side(one):
             difference, heard = width.measured(one, reference)
             sizes = [_size(d, heard) for d in (difference, *(each.width_db for each in alike))]
