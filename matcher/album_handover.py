@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,17 @@ from pathlib import Path
 import numpy as np
 
 from dsp.errors import FileError, SettingsError
-from matcher.io import AudioSource, AudioWriter, OutputFormat, check_output, open_audio, output_format, reason, shown
+from matcher.io import (
+    AudioSource,
+    AudioWriter,
+    OutputFormat,
+    check_output,
+    hidden_beside,
+    open_audio,
+    output_format,
+    reason,
+    shown,
+)
 from matcher.metadata import read_metadata
 
 FRAMES_PER_S = 75
@@ -210,7 +219,7 @@ def _write_text(path: Path, text: str, *, force: bool) -> None:
     """A small file, whole or not at all."""
     if path.exists() and not force:
         raise FileError(f"{shown(path)}: exists already; choose another name, or force it")
-    temporary = path.with_name(f".{secrets.token_hex(8)}")
+    temporary = hidden_beside(path)
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)

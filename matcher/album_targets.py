@@ -22,7 +22,7 @@ from dsp.effect import Bounded
 from dsp.units import db_from_power
 from matcher.album_figures import Figures, distances
 from matcher.planner import density, tone, width
-from matcher.planner.gaussian import Array, Estimate, at_belief, share_that_nears
+from matcher.planner.gaussian import SCALES_DB, Array, Estimate, at_belief, share_that_nears
 from matcher.planner.loop import Known
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 
@@ -105,7 +105,8 @@ def _tones(
     found = []
     for away, here, share in zip(difference, heard, closer, strict=True):
         apart = np.where(here, away - mean, 0.0)
-        own = tone.smooth_estimate(apart, here, (float(np.log(shared.music_db)), OWN_SPREAD))
+        scale = float(np.log(max(shared.music_db, SCALES_DB[0])))  # copies of one track do not stray at all
+        own = tone.smooth_estimate(apart, here, (scale, OWN_SPREAD))
         least = share * tone.smoothed(apart, here)
         more = max(own.mean_db, least, key=lambda curve: float(np.sum(curve[here] ** 2)))
         curve = np.clip(common + at_belief(more, apart, belief), -limits.tone_db, limits.tone_db)

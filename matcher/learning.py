@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import Audio
-from dsp.errors import MatchError
+from dsp.errors import MatchError, UnfitError
 from matcher.analysis import analyze
 from matcher.features import Features
 from matcher.io import open_audio
@@ -37,6 +37,8 @@ EXCERPT_S = 40.0
 EXCERPTS = 4
 SMALLEST_DB, SMALLEST_SPREAD = 0.05, 0.2
 """Pieces differ by no less, and nothing is known any better."""
+FEWEST_PAIRS = 3
+"""Through fewer goes any line."""
 MOST_PERCENTILE = 80.0
 """Beyond this share of the differences a figure says nothing more of the pieces."""
 
@@ -90,7 +92,9 @@ def _size(difference_db: NDArray[np.float64], heard: NDArray[np.bool_]) -> float
 
 
 def _lines(rows: list[NDArray[np.float64]]) -> tuple[Line, ...]:
-    """The straight line through each version of the difference."""
+    """The straight line through each version of the difference; UnfitError where there is none to draw."""
+    if len(rows) < FEWEST_PAIRS:
+        raise UnfitError(f"music: {len(rows)} pairs can be compared, at least {FEWEST_PAIRS} are needed")
     lines = []
     for away, sizes in np.moveaxis(np.array(rows), 0, -1).swapaxes(0, 1):
         slope, offset = np.polyfit(away, sizes, 1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, fields
@@ -13,7 +12,7 @@ from typing import Any
 from dsp.errors import FileError, SettingsError
 from matcher.corpus import Failed, Row, measure
 from matcher.executors import Executor
-from matcher.io import shown
+from matcher.io import hidden_beside, shown
 
 SUFFIXES = (".parquet", ".arrow")
 ROWS = 4096
@@ -58,7 +57,7 @@ def write(path: Path, rows: Iterator[Row]) -> None:
     """Write a table whole or not at all, a few thousand rows in memory at a time."""
     pa = _arrow()
     schema = _schema(pa)
-    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    temporary = hidden_beside(path)
     try:
         with _writer(temporary, schema) as writer:
             waiting: list[dict[str, Any]] = []

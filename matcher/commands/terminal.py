@@ -191,11 +191,11 @@ def check_text(path: Path, force: bool, *, others: tuple[Path, ...]) -> None:
 def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all."""
     import os
-    import secrets
 
     from dsp.errors import FileError
+    from matcher.io import hidden_beside
 
-    temporary = path.with_name(f".{secrets.token_hex(8)}{path.suffix}")
+    temporary = hidden_beside(path)
     try:
         temporary.write_text(text, encoding="utf-8")
         os.replace(temporary, path)

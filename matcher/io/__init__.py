@@ -11,6 +11,7 @@ from matcher.io.folding import need_stereo as need_stereo
 from matcher.io.hashing import audio_hash as audio_hash
 from matcher.io.hashing import content_hash as content_hash
 from matcher.io.naming import SOUNDS as SOUNDS
+from matcher.io.naming import hidden_beside as hidden_beside
 from matcher.io.naming import left_over as left_over
 from matcher.io.naming import reason as reason
 from matcher.io.naming import shown as shown

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -111,6 +112,13 @@ class TestConsistency:
         moved = (known[1].tone.mean_db - known[2].tone.mean_db)[here]
         share = float(apart @ moved / (apart @ apart))
         assert 0.2 < share < 0.8
+
+    def test_copies_of_one_track_move_alike(self, folder: Path) -> None:
+        """Tracks that do not differ at all give curves, the same for each."""
+        lead, track = (analyze(folder / f"{n}.wav") for n in (1, 2))
+        known = targets(lead, [replace(track, content_hash=str(n)) for n in range(4)], Limits(), -1.0)
+        assert np.abs(known[0].tone.mean_db).max() > 0.1
+        assert all(np.array_equal(k.tone.mean_db, known[0].tone.mean_db) for k in known)
 
     def test_the_shared_is_known_better_than_one(self, folder: Path) -> None:
         """A shelf that all tracks lack is believed to a larger part from four tracks than from any one of them."""

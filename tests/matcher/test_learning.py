@@ -46,6 +46,7 @@ def test_learning_gives_a_prior(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert first == again
     assert (first.tracks, first.pairs) == (4, 6)
     assert msgspec.json.decode(json.dumps(first.to_data()), type=Prior) == first
+    assert len(first.alike_tone) == len(first.alike_width) == len(SHARES) + 1
     for group, size in (("tone", 30), ("width", 30), ("density", 5)):
         covariance = np.array(getattr(first, group))
         assert covariance.shape == (size, size)
