@@ -48,7 +48,7 @@ class Seen:
         page.on("console", lambda message: message.type in ("error", "warning") and self.errors.append(message.text))
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.requests.append(request.url))
-        page.on("filechooser", lambda _: None)  # choosers are caught from here on: asked for at the key, it may come too late
+        page.on("filechooser", lambda _: None)  # caught from here on: asked for at the key, it can come too late
 
     def check(self) -> None:
         """No complaint of the browser, and nothing asked of any other machine."""
