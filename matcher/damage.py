@@ -35,7 +35,7 @@ from matcher.mending import Mended
 from matcher.profile import Profile
 
 Restore = Literal["auto", "off", "strong"]
-DAMAGE_VERSION = 1
+DAMAGE_VERSION = 2
 """Raised whenever a detector finds something else in the same file."""
 SUDDEN = ("dropout", "declick")
 """What is mended before the other kinds are looked for a second time."""
@@ -219,6 +219,14 @@ def told(results: dict[str, Any]) -> tuple[Finding, ...]:
     )
 
 
+def _looked_at_closely(audio: AudioSource) -> ClickReport:
+    """The clicks of a file that has some: unless `strong`, the first look sees only the clearest."""
+    detector = ClickDetector(audio.sample_rate_hz, audio.channels, closely=True)
+    for block in audio.blocks():
+        detector.update(block)
+    return detector.result()
+
+
 def _without_corners(audio: AudioSource, clicks: ClickReport, clipping: Clipping) -> ClickReport:
     """Without the corners of clipped waves, which are as sudden as clicks: those that stay within the clip level."""
     repair = clipping.settings()
@@ -299,6 +307,8 @@ def _searched(
             progress(min(1.0, taken / max(audio.length_samples, 1)))
     profile = None if builder is None else builder.result(name, identity)
     results = inspector.results()
+    if results["declick"].clicks and not strong:
+        results["declick"] = _looked_at_closely(audio)
     results["declick"] = _without_corners(audio, results["declick"], results["declip"])
     sudden = told({name: results[name] for name in SUDDEN})
     repairs = Chain(tuple(finding.repair for finding in sudden if finding.repair is not None))

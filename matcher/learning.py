@@ -151,7 +151,7 @@ def main() -> None:
         sys.exit("usage: python -m matcher.learning FOLDER -o PRIOR.json")
     try:
         prior = learn(Path(sys.argv[1]))
-    except MatchError as error:
+    except (MatchError, OSError) as error:
         sys.exit(f"learning: {error}")
     lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in prior.to_data().items())
     Path(sys.argv[3]).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")

@@ -72,6 +72,8 @@ LAYERS = {
     "matcher.tables": "matcher.corpus",
     "matcher.batches": "matcher.matching matcher.executors",
     "matcher.learning": "matcher.matching matcher.preset_*",
+    "matcher.click_sounds": "",
+    "matcher.click_learning": "dsp.restoration.* matcher.io matcher.version matcher.click_sounds",
     "matcher.album_*": "matcher.album_* matcher.matching matcher.executors",
     "matcher.albums": "matcher.album_*",
     "matcher.delivery": "",

@@ -1,9 +1,10 @@
-"""The compiled inner loops, one C++ file each; `tests/dsp/twins` has their plain twins, the oracles.
+"""The compiled inner loops, one C++ file each; their plain twins, the oracles, stand in the tests of what uses them.
 
 They work on C-contiguous float32 or float64 planes of shape (channels, samples), release the GIL, keep their
 state in float64, and check nothing: callers do.
 """
 
+from dsp.kernels._kernels import CLICK_SIGNS as CLICK_SIGNS
 from dsp.kernels._kernels import BandLevels as BandLevels
 from dsp.kernels._kernels import Biquads as Biquads
 from dsp.kernels._kernels import ClickScreen as ClickScreen

@@ -1,10 +1,12 @@
 // Where a click may be: a cheap screen of every stretch by its prediction error, and a closer look where it fires.
 #include "autoregression.hpp"
 
+#include <nanobind/stl/array.h>
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 
@@ -19,10 +21,8 @@ constexpr double QUANTILE = 0.7;
 constexpr double FLOOR = 2e-5;        // prediction errors below it are the format's own, not the music's
 constexpr size_t PIECES = 8;
 constexpr int ROUNDS = 4;
-constexpr double LONG_FACTOR = 6.0;    // longer ones must stand out by so much more, since drums last
-constexpr double LOUDER = 10.0;        // in power
 constexpr double PRICE = 1.2;          // of replacing a sample, in mean squared errors: a little more than it saves
-constexpr double LOW = 0.6;            // of the threshold: where a click begins and ends, once it is one
+constexpr double LOW = 2.4;            // as a prominence: where a click begins and ends, once it is one
 constexpr double WHITE = 1e-6;        // of the power, so that a recursion on a band-limited sound stays stable
 
 constexpr size_t BLOCK = 512;
@@ -136,20 +136,65 @@ double usual(const double *cells, size_t i) {
     return std::max({before, after, late, early, FLOOR});
 }
 
+// What tells a click from the music's own: logarithms of ratios, in this order.
+enum Sign {
+    PROMINENCE,    // its largest prediction error re the usual one around it
+    BACKWARD,      // the same, predicted from what follows, re the forward one
+    LENGTH,        // samples at the base rate
+    LEFT,          // the largest error once the span is filled in, re the usual one: whether a model bridges it
+    SAVED,         // energy of the errors, filled in re as it was
+    NEXT_HIGHEST,  // the largest error within 1024 samples on either side, re the usual one
+    SOON,          // errors of the 256 samples after it re those before
+    LOUDER_SOON,   // the sound after it re before, of 256 samples
+    LOUDER_LATER,  // and of 1024
+    SIZE,          // peak of what is removed re the peak around it
+    REMOVED,       // energy of what is removed re the sound before it
+    SOUND,         // peak of the sound around it re full scale
+    FORESEEN,      // usual error re the sound's level
+    BRIGHT,        // steps of what is removed re its samples
+    EVEN,          // mean size of its samples re its peak
+    ONE_SIDED,     // sum of its samples re the sum of their sizes
+    ATTACK,        // where its peak lies, as a share of its length, not a logarithm
+    COMPANY,       // others within 2048 samples, plus one
+    SIGNS
+};
+using Signs = std::array<double, SIGNS>;
+
 struct Found {
     int64_t first, stop;
     double ratio, peak;
+    Signs signs;
 };
+
+// Regression trees whose sum is the logarithm of how many times likelier the signs are of a click than of music.
+struct Trees {
+    std::vector<int32_t> sign, next, roots;  // of a leaf the sign is -1; next: the child for less, the other follows it
+    Vector at;                               // threshold; of a leaf its value
+    double base = 0.0;
+
+    double operator()(const Signs &signs) const {
+        double sum = base;
+        for (int32_t root : roots) {
+            size_t n = static_cast<size_t>(root);
+            while (sign[n] >= 0)
+                n = static_cast<size_t>(next[n] + (signs[static_cast<size_t>(sign[n])] > at[n]));
+            sum += at[n];
+        }
+        return sum;
+    }
+};
+
+template <class T> std::vector<T> copied(Row<T> row) { return {row.data(), row.data() + row.shape(0)}; }
 
 class ClickScreen {
 public:
     // scale: samples of a cell over CELL, so that a cell lasts about as long at every rate.
     // kept: prominence from which a candidate is kept. screened: prominence, to the screen's lesser eye, that makes it look
-    // closer; suspecting: the same once `fewest`, and `sure_per_segment`, candidates have stood out by `sure`.
-    ClickScreen(size_t channels, size_t scale, double kept, double screened, double suspecting, double sure, double fewest,
-                double sure_per_segment)
-        : channels_(channels), cell_(CELL * scale), segment_(CELL * CELLS * scale), kept_(kept),
-          screened_(screened), suspecting_(suspecting), sure_(sure), fewest_(fewest), sure_per_segment_(sure_per_segment),
+    // closer; at 0 it looks closely everywhere. The rest is what judges: see Trees.
+    ClickScreen(size_t channels, size_t scale, double kept, double screened, Row<int32_t> sign, Row<double> at,
+                Row<int32_t> next, Row<int32_t> roots, double base)
+        : channels_(channels), cell_(CELL * scale), segment_(CELL * CELLS * scale), kept_(kept), screened_(screened),
+          trees_{copied(sign), copied(next), copied(roots), copied(at), base},
           history_(channels, std::vector<float>(2 * segment_, 0.0f)), cells_(channels, Vector(2 * CELLS, 0.0)), found_(channels) {
         taper_.resize(TAPER);
         for (size_t n = 0; n < TAPER; ++n)
@@ -183,11 +228,11 @@ public:
         }
     }
 
-    std::vector<std::tuple<int64_t, int64_t, int64_t, double, double>> take() {
-        std::vector<std::tuple<int64_t, int64_t, int64_t, double, double>> all;
+    std::vector<std::tuple<int64_t, int64_t, int64_t, double, double, double, Signs>> take() {
+        std::vector<std::tuple<int64_t, int64_t, int64_t, double, double, double, Signs>> all;
         for (size_t c = 0; c < channels_; ++c) {
             for (const Found &f : found_[c])
-                all.emplace_back(f.first, f.stop, static_cast<int64_t>(c), f.ratio, f.peak);
+                all.emplace_back(f.first, f.stop, static_cast<int64_t>(c), f.ratio, f.peak, trees_(f.signs), f.signs);
             found_[c].clear();
         }
         return all;
@@ -246,13 +291,13 @@ private:
     }
 
     bool fires(const double *cells) const {
+        if (screened_ <= 0.0)
+            return true;
         Vector sorted(cells + CELLS, cells + 2 * CELLS);
         std::nth_element(sorted.begin(), sorted.begin() + CELLS / 4, sorted.end());
-        const bool damaged = sure_found_ >= std::max(fewest_, sure_per_segment_ * static_cast<double>(segments_));
-        const double screened = damaged ? suspecting_ : screened_;
-        const double least = screened * std::max(FLOOR, sorted[CELLS / 4]);
+        const double least = screened_ * std::max(FLOOR, sorted[CELLS / 4]);
         for (size_t i = CELLS; i < 2 * CELLS; ++i)
-            if (cells[i] > least && cells[i] > screened * usual(cells, i))
+            if (cells[i] > least && cells[i] > screened_ * usual(cells, i))
                 return true;
         return false;
     }
@@ -289,20 +334,73 @@ private:
                 break;
         }
         const int64_t origin = (segments_ - 2) * static_cast<int64_t>(segment_) + static_cast<int64_t>(side);
+        join(x, y, a, spans, scale);
+        for (size_t n = 0; n < spans.size(); ++n)
+            spans[n].second = fitting_stop(x, y, a, spans, n, scale[spans[n].first / cell_]);
+        Vector left(length, 0.0);
+        predict(y.data() + ORDER, a.data(), left.data() + ORDER, length - ORDER);
         for (size_t n = 0; n < spans.size(); ++n) {
-            auto [first, stop] = spans[n];
-            const double usual_error = scale[first / cell_];
-            stop = fitting_stop(x, y, a, spans, n, usual_error);
-            if (first < side || first >= side + segment_ || begins(y, first, stop))
+            const auto [first, stop] = spans[n];
+            if (first < side || first >= side + segment_)
                 continue;
-            const double ratio = highest(forward.data() + first, stop - first) / usual_error;
+            const Signs signs = signs_of(x, y, forward, backward, left, spans, n, scale[first / cell_]);
+            const double ratio = highest(forward.data() + first, stop - first) / scale[first / cell_];
             double peak = 0.0;
             for (size_t i = first; i < stop; ++i)
                 peak = std::max(peak, std::abs(x[i] - y[i]));
-            sure_found_ += ratio > sure_ * (stop - first > 4 * cell_ / 5 ? LONG_FACTOR : 1.0);
             if (ratio > kept_)
-                found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak});
+                found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak, signs});
         }
+    }
+
+    // forward, backward: prediction errors of the sound x; left: of y, whose spans are filled in.
+    Signs signs_of(const double *x, const Vector &y, const Vector &forward, const Vector &backward, const Vector &left,
+                   const std::vector<std::pair<size_t, size_t>> &spans, size_t n, double usual_error) const {
+        const auto [first, stop] = spans[n];
+        const size_t count = stop - first, unit = cell_ / CELL, reach = count + ORDER;
+        const size_t brief = 256 * unit, wide = 1024 * unit, far = 2048 * unit;
+        auto power = [](const double *v, size_t size) {
+            return autoregression::dot(v, v, size) / static_cast<double>(size);
+        };
+        auto re = [](double value, double other) { return std::log((value + 1e-12) / (other + 1e-12)); };
+        Vector removed(count);
+        double sum = 0.0, sizes = 0.0, steps = 0.0, peak = 0.0;
+        size_t at = 0;
+        for (size_t i = 0; i < count; ++i) {
+            const double v = removed[i] = x[first + i] - y[first + i], before = i > 0 ? removed[i - 1] : 0.0;
+            sum += v;
+            sizes += std::abs(v);
+            steps += (v - before) * (v - before);
+            if (std::abs(v) > peak) {
+                peak = std::abs(v);
+                at = i;
+            }
+        }
+        const double energy = autoregression::dot(removed.data(), removed.data(), count), size = static_cast<double>(count);
+        const double top = highest(forward.data() + first, count), around = highest(y.data() + first - wide, count + 2 * wide);
+        size_t company = 0;
+        for (size_t m = 0; m < spans.size(); ++m)
+            company += m != n && spans[m].first + far > first && spans[m].first < first + far;
+        Signs s{};
+        s[PROMINENCE] = re(top, usual_error);
+        s[BACKWARD] = re(highest(backward.data() + first, count), top);
+        s[LENGTH] = std::log(size / static_cast<double>(unit));
+        s[LEFT] = re(highest(left.data() + first, reach), usual_error);
+        s[SAVED] = re(power(left.data() + first, reach), power(forward.data() + first, reach));
+        s[NEXT_HIGHEST] = re(std::max(highest(left.data() + first - wide, wide), highest(left.data() + first + reach, wide)), usual_error);
+        s[SOON] = 0.5 * re(power(left.data() + first + reach, brief), power(left.data() + first - brief, brief));
+        s[LOUDER_SOON] = 0.5 * re(power(y.data() + stop, brief), power(y.data() + first - brief, brief));
+        s[LOUDER_LATER] = 0.5 * re(power(y.data() + stop, wide), power(y.data() + first - wide, wide));
+        s[SIZE] = re(peak, around);
+        s[REMOVED] = 0.5 * re(energy / size, power(y.data() + first - brief, brief));
+        s[SOUND] = re(around, 1.0);
+        s[FORESEEN] = 0.5 * re(usual_error * usual_error, power(y.data() + first - wide, count + 2 * wide));
+        s[BRIGHT] = 0.5 * re(steps, energy);
+        s[EVEN] = re(sizes / size, peak);
+        s[ONE_SIDED] = re(std::abs(sum), sizes);
+        s[ATTACK] = static_cast<double>(at) / size;
+        s[COMPANY] = std::log(1.0 + static_cast<double>(company));
+        return s;
     }
 
     // The model of a piece, or where `whole` of all, whose errors e have the lowest median: damage that is not yet found
@@ -335,35 +433,25 @@ private:
         return true;
     }
 
-    // Whether the sound itself is much louder after a span than before: then something has begun.
-    bool begins(const Vector &y, size_t first, size_t stop) const {
-        const size_t count = 16 * cell_;
-        if (first < count || stop + cell_ + count > y.size())
-            return false;
-        const double *before = y.data() + first - count, *after = y.data() + stop + cell_;
-        return autoregression::dot(after, after, count) > LOUDER * (autoregression::dot(before, before, count) + 1e-9);
-    }
-
     // From where the forward error first stands out to where the backward error last does.
     std::vector<std::pair<size_t, size_t>> spans_of(const Vector &forward, const Vector &backward, const Vector &scale,
                                                    size_t start, size_t end, size_t most) const {
-        const double low = LOW * kept_;
         std::vector<std::pair<size_t, size_t>> spans;
         for (size_t n = start; n < end; ++n) {
-            if (std::abs(forward[n]) <= low * scale[n / cell_])
+            if (std::abs(forward[n]) <= LOW * scale[n / cell_])
                 continue;
             // The group of errors that stand out, none of them further than the order from the next.
             size_t last = n;
             bool sure = false;
             for (size_t i = n; i < std::min(last + ORDER + 1, end); ++i)
-                if (std::abs(forward[i]) > low * scale[n / cell_]) {
+                if (std::abs(forward[i]) > LOW * scale[n / cell_]) {
                     last = i;
                     sure = sure || std::abs(forward[i]) > kept_ * scale[n / cell_];
                 }
             if (sure) {
                 size_t stop = n + 1;
                 for (size_t i = n; i <= last; ++i)
-                    if (std::abs(backward[i]) > low * scale[n / cell_])
+                    if (std::abs(backward[i]) > LOW * scale[n / cell_])
                         stop = i + 1;
                 const size_t first = n - 1;
                 stop = std::max(stop + 1, first + 3);
@@ -377,24 +465,54 @@ private:
 
     size_t longest() const { return 13 * cell_ / 4; }  // 4.7 ms
 
-    // The end that describes the samples in the fewest words: errors left, and a price for every sample replaced.
+    // A swelling that starts and ends abruptly is found as two: they are one where that describes the samples in fewer words.
+    void join(const double *x, Vector &y, const Vector &a, std::vector<std::pair<size_t, size_t>> &spans, const Vector &scale) const {
+        std::vector<std::pair<size_t, size_t>> joined;
+        for (const auto &span : spans) {
+            if (!joined.empty() && span.second - joined.back().first <= longest()) {
+                auto &[first, stop] = joined.back();
+                const size_t reach = span.second + ORDER - first;
+                const auto at = y.begin() + static_cast<ptrdiff_t>(first);
+                const Vector apart(at, at + static_cast<ptrdiff_t>(reach));
+                const double usual_error = scale[first / cell_];
+                const double replaced = static_cast<double>(stop - first + span.second - span.first);
+                const double words = price_of(y, a, first, reach, usual_error, replaced);
+                autoregression::fill_gap(y.data(), first, span.second, a, 0);
+                if (price_of(y, a, first, reach, usual_error, static_cast<double>(span.second - first)) < words) {
+                    stop = span.second;
+                    continue;
+                }
+                std::copy(apart.begin(), apart.end(), at);
+            }
+            joined.push_back(span);
+        }
+        spans = joined;
+    }
+
+    // Words that describe the samples: errors left, and a price for every sample replaced. The largest of a cell's errors is
+    // some 2.4 deviations.
+    double price_of(const Vector &y, const Vector &a, size_t first, size_t reach, double usual_error, double replaced) const {
+        Vector e(reach);
+        predict(y.data() + first, a.data(), e.data(), reach);
+        return 6.0 * autoregression::dot(e.data(), e.data(), reach) / (usual_error * usual_error) + PRICE * replaced;
+    }
+
+    // The end that describes the samples in the fewest words.
     size_t fitting_stop(const double *x, Vector &y, const Vector &a, const std::vector<std::pair<size_t, size_t>> &spans,
                         size_t n, double usual_error) {
         const auto [first, found] = spans[n];
         const size_t limit = std::min({first + longest(), n + 1 < spans.size() ? spans[n + 1].first : y.size(),
                                        y.size() - 2 * ORDER});
-        const double variance = usual_error * usual_error / 6.0;  // the largest of a cell's errors is some 2.4 deviations
         const size_t reach = std::max(limit, found) + ORDER - first;
-        Vector e(reach), best(y.begin() + static_cast<ptrdiff_t>(first), y.begin() + static_cast<ptrdiff_t>(first + reach));
+        Vector best(y.begin() + static_cast<ptrdiff_t>(first), y.begin() + static_cast<ptrdiff_t>(first + reach));
         double least = 1e300;
         size_t chosen = found;
         for (size_t stop = found; stop <= std::max(limit, found); stop += std::max<size_t>(4, (stop - first) / 3)) {
             std::copy(x + found, x + std::max(stop, found), y.begin() + static_cast<ptrdiff_t>(found));
             autoregression::fill_gap(y.data(), first, stop, a, 0);
-            predict(y.data() + first, a.data(), e.data(), reach);
-            const double price = autoregression::dot(e.data(), e.data(), reach) / variance + PRICE * static_cast<double>(stop - first);
-            if (price < least) {
-                least = price;
+            const double words = price_of(y, a, first, reach, usual_error, static_cast<double>(stop - first));
+            if (words < least) {
+                least = words;
                 chosen = stop;
                 std::copy(y.begin() + static_cast<ptrdiff_t>(first), y.begin() + static_cast<ptrdiff_t>(first + reach), best.begin());
             }
@@ -405,8 +523,8 @@ private:
     }
 
     size_t channels_, cell_, segment_;
-    double kept_, screened_, suspecting_, sure_, fewest_, sure_per_segment_;
-    double sure_found_ = 0.0;
+    double kept_, screened_;
+    Trees trees_;
     std::vector<std::vector<float>> history_;
     std::vector<Vector> cells_;
     std::vector<std::vector<Found>> found_;
@@ -416,14 +534,15 @@ private:
 };
 
 static Register here([](nb::module_ &m) {
+    m.attr("CLICK_SIGNS") = static_cast<size_t>(SIGNS);
     nb::class_<ClickScreen>(m, "ClickScreen")
-        .def(nb::init<size_t, size_t, double, double, double, double, double, double>(), nb::arg("channels"), nb::arg("scale"),
-             nb::kw_only(), nb::arg("kept"), nb::arg("screened"), nb::arg("suspecting"), nb::arg("sure"), nb::arg("fewest"),
-             nb::arg("sure_per_segment"))
+        .def(nb::init<size_t, size_t, double, double, Row<int32_t>, Row<double>, Row<int32_t>, Row<int32_t>, double>(),
+             nb::arg("channels"), nb::arg("scale"), nb::kw_only(), nb::arg("kept"), nb::arg("screened"), nb::arg("sign"),
+             nb::arg("at"), nb::arg("next"), nb::arg("roots"), nb::arg("base"))
         .def("process", &ClickScreen::process<float>, nb::arg("block"))
         .def("process", &ClickScreen::process<double>, nb::arg("block"))
         .def("finish", &ClickScreen::finish)
-        .def("take", &ClickScreen::take, "First, stop, channel, ratio and peak of what was found since the last call.")
+        .def("take", &ClickScreen::take, "First, stop, channel, ratio, peak, score and signs of what was found since the last call.")
         .def("examined", &ClickScreen::examined);
 });
 

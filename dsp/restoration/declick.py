@@ -1,8 +1,9 @@
 """Declick: clicks and crackle found by the prediction error they leave, and filled in from the sound around them.
 
-A click is what a linear predictor of the surroundings cannot foresee, for at most a few milliseconds, and nothing else:
-the error is back at its usual level right after it. A drum's is not. What recurs at equal distances within a tenth of a
-second (the edges of a square wave, a loop's ticks) is the music's own.
+A click is what a linear predictor of the surroundings cannot foresee, for at most a few milliseconds. Music has such
+sounds as well; trees learned from it tell them apart by what is around them, and by whether the sound goes on, once
+they are filled in, as if they had not been. What recurs at exactly equal distances (the edges of a square wave, a
+loop's ticks) is the music's own.
 """
 
 from __future__ import annotations
@@ -33,8 +34,9 @@ from dsp.restoration.autoregression import (
     scale_of,
     spans_of,
 )
+from dsp.restoration.clicktrees import shipped
 from dsp.restoration.events import Event, event
-from dsp.units import db_from_gain, gain_from_db
+from dsp.units import db_from_gain
 
 LONGEST_MS = 5.0
 DITHER_DB = -50.0
@@ -111,37 +113,35 @@ class Declicker(SpanRepairer):
 
 @dataclass(frozen=True)
 class Thresholds:
-    """How far above its surroundings' usual largest error a click must stand, as a ratio.
+    """What it takes to be believed.
 
-    lone: where there are few; common: where `common_per_minute`, and at least `fewest`, stand above `sure`.
-    screened: what makes the first, coarse look go on to a close one.
+    screened: how far a stretch must stand above its surroundings, as a ratio, for the first look to become a close one;
+    at 0 every look is one. few: clicks expected among `WHOLE` sounds before anything was heard. least: logarithm of the
+    odds that a candidate is a click.
     """
 
-    lone: float
-    common: float
-    sure: float
-    common_per_minute: float
-    fewest: int
     screened: float
+    few: float
+    least: float
 
 
-AUTO = Thresholds(lone=80.0, common=4.0, sure=20.0, common_per_minute=20.0, fewest=5, screened=16.0)
-STRONG = Thresholds(lone=8.0, common=3.0, sure=8.0, common_per_minute=5.0, fewest=3, screened=5.0)
-SUSPECTING, SEGMENT, JOINED = 1.2, 4096, 32
-SHORT_S, LONG_FACTOR, LONE_LONG_FACTOR = 0.0012, 6.0, 4.0
-"""Longer clicks must stand out by so much more, since drums last; and where they are few, once more."""
+AUTO, STRONG = Thresholds(screened=8.0, few=0.02, least=0.2), Thresholds(screened=0.0, few=2.0, least=-2.0)
+KEPT = 3.0
+"""Prominence of a candidate, as a ratio."""
+JOINED = 32
 
-CLICKS_RANGE_DB, STEP_DB, TOO_MANY = 20.0, 3.0, 2.0
-"""Clear clicks spread over so much; a step further down may hold so many times as many as a step of them."""
+WHOLE, ROUNDS = 20.0, 60
+"""Sounds that what is expected beforehand weighs as much as; rounds until the share of clicks settles."""
 
 EDGE_S = 0.01
 """What begins or ends a file is no click."""
 
-PLAYED_S, EXACT_S, BEAT_S, ALIKE, NEIGHBOURS = 0.004, 0.0005, 0.7, 1.5, 4
-"""Distances of a rhythm, played or programmed, agree so well; they stay below a turn of a record (0.77 s)."""
+EXACT_S, BEAT_S, ALIKE, NEIGHBOURS = 0.0005, 0.7, 1.5, 4
+"""Distances of a programmed rhythm agree so well; they stay below a turn of a record (0.77 s)."""
 
 Found = NDArray[np.float64]
-"""Candidates, (n, 5): first, stop, channel, prominence as a ratio, peak of what would be removed."""
+"""Candidates, (n, 6): first, stop, channel, prominence as a ratio, peak of what would be removed, and evidence: the
+logarithm of how many times likelier its signs are of a click than of music."""
 
 
 @dataclass(frozen=True)
@@ -165,28 +165,27 @@ class ClickReport:
 class ClickDetector:
     """Clicks of one stream of (channels, samples) blocks, the same whatever the blocks.
 
-    strong: find fainter clicks, at the risk of taking some of the music for them.
+    strong: find fainter clicks, at the risk of taking some of the music for them. closely: look closely everywhere,
+    which takes ten times as long; a first look finds most clear clicks, enough to tell whether there are any.
     Raises AudioError on a rate or a channel count that no sound has.
     """
 
-    def __init__(self, sample_rate_hz: int, channels: int, *, strong: bool = False) -> None:
+    def __init__(
+        self, sample_rate_hz: int, channels: int, *, strong: bool = False, closely: bool = False
+    ) -> None:
         layout_of(channels)
         self.sample_rate_hz = check_rate(sample_rate_hz)
         self.channels = channels
         self.thresholds = STRONG if strong else AUTO
         self.length_samples = 0
-        scale, limits = scale_of(sample_rate_hz), self.thresholds
         self._screen = ClickScreen(
             channels,
-            scale,
-            kept=limits.common,
-            screened=limits.screened,
-            suspecting=SUSPECTING,
-            sure=limits.sure,
-            fewest=limits.fewest,
-            sure_per_segment=limits.common_per_minute / 60.0 * SEGMENT * scale / sample_rate_hz,
+            scale_of(sample_rate_hz),
+            kept=KEPT,
+            screened=0.0 if closely else self.thresholds.screened,
+            **shipped().for_kernel(),
         )
-        self._found = np.zeros((0, 5))
+        self._found = np.zeros((0, 6))
 
     def update(self, block: Samples) -> None:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
@@ -205,7 +204,7 @@ class ClickDetector:
         found = self._found
         found = found[(found[:, 0] > edge) & (found[:, 1] < self.length_samples - edge)]
         found = found[np.lexsort((found[:, 2], found[:, 0]))]
-        found = accepted(found, self.thresholds, minutes, self.sample_rate_hz)
+        found = believed(found, self.thresholds, self.sample_rate_hz)
         found = joined(found, JOINED * scale_of(self.sample_rate_hz))
         return ClickReport(
             clicks=tuple(event(int(f), int(s), int(c), self.sample_rate_hz) for f, s, c in found[:, :3]),
@@ -214,44 +213,25 @@ class ClickDetector:
         )
 
     def _gather(self) -> None:
-        new = self._screen.take()
+        new = [row[:6] for row in self._screen.take()]
         if new:
             self._found = np.concatenate([self._found, np.array(new)])
         if len(self._found) > MOST_KEPT:
-            self._found = self._found[np.argsort(-self._found[:, 3], kind="stable")[:MOST_KEPT]]
+            self._found = self._found[np.argsort(-self._found[:, 5], kind="stable")[:MOST_KEPT]]
 
 
-def accepted(found: Found, thresholds: Thresholds, minutes: float, sample_rate_hz: int) -> Found:
-    """Those of the candidates, in order of time, that are damage.
+def believed(found: Found, thresholds: Thresholds, sample_rate_hz: int) -> Found:
+    """Those of the candidates, in order of time, whose odds of being a click are high enough.
 
-    One alone must stand far out; where many do, fainter ones are believed as well.
+    Where many are likely, the others are likelier too: their share is the one that makes all of them likeliest
+    together (expectation and maximisation).
     """
-    long = found[:, 1] - found[:, 0] > SHORT_S * sample_rate_hz
-    prominence = found[:, 3] / np.where(long, LONG_FACTOR, 1.0)
-    alone = np.where(recurrent(found, sample_rate_hz, even_s=PLAYED_S), 0.0, prominence)
-    many = max(thresholds.common_per_minute * minutes, thresholds.fewest)
-    if np.count_nonzero(alone > thresholds.sure) < many:
-        return found[alone > np.where(long, LONE_LONG_FACTOR, 1.0) * thresholds.lone]
-    prominence[recurrent(found, sample_rate_hz, even_s=EXACT_S)] = 0.0
-    return found[prominence > where_music_begins(prominence, thresholds)]
-
-
-def where_music_begins(prominence: NDArray[np.float64], thresholds: Thresholds) -> float:
-    """How far a click must stand out where there are many: as little as clicks alone explain, at least `common`.
-
-    Clicks are of all sizes, what the music has of the kind is the more the fainter. So from `sure` downwards in steps,
-    the first that holds too many for the clicks above it is the music's.
-    """
-    level_db = db_from_gain(prominence)
-    sure_db, lowest_db = (float(db_from_gain(ratio)) for ratio in (thresholds.sure, thresholds.common))
-    expected = np.count_nonzero(level_db > sure_db) / CLICKS_RANGE_DB * STEP_DB
-    stop_db = sure_db
-    while stop_db > lowest_db:
-        below_db = max(stop_db - STEP_DB, lowest_db)
-        if np.count_nonzero((level_db > below_db) & (level_db <= stop_db)) > TOO_MANY * expected + 1.0:
-            break
-        stop_db = below_db
-    return float(gain_from_db(stop_db))
+    evidence = np.where(recurrent(found, sample_rate_hz, even_s=EXACT_S), -np.inf, found[:, 5])
+    odds = np.log(thresholds.few / WHOLE)
+    for _ in range(ROUNDS):
+        clicks = (1.0 / (1.0 + np.exp(-np.clip(evidence + odds, -500.0, 500.0)))).sum() + thresholds.few
+        odds = np.log(clicks / (len(found) + WHOLE - clicks))
+    return found[evidence + odds > thresholds.least]
 
 
 def joined(found: Found, apart: int) -> Found:
@@ -266,7 +246,7 @@ def joined(found: Found, apart: int) -> Found:
         else:
             latest[row[2]] = len(kept)
             kept.append(row.copy())
-    return np.array(kept).reshape(-1, 5)
+    return np.array(kept).reshape(-1, 6)
 
 
 def recurrent(found: Found, sample_rate_hz: int, *, even_s: float) -> NDArray[np.bool_]:
