@@ -9,25 +9,23 @@ audio.
 
 from __future__ import annotations
 
-import json
-import sys
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
-from dsp.errors import MatchError, UnfitError
+from dsp.errors import UnfitError
 from dsp.kernels import CLICK_SIGNS, ClickScreen
 from dsp.restoration.autoregression import fitted, scale_of
 from dsp.restoration.clicktrees import NO_TREES, ClickTrees
 from dsp.restoration.declick import EDGE_S, KEPT
 from matcher.click_sounds import Signal, click, played
 from matcher.io import open_audio
+from matcher.learned import main_of
 from matcher.version import VERSION
 
 EXCERPT_S = 20.0
@@ -205,17 +203,5 @@ def _append(tree: Any, sign: list[int], at: list[float], following: list[int]) -
             queue += [int(tree.children_left[node]), int(tree.children_right[node])]
 
 
-def main() -> None:
-    """Learn from the folder named and write the JSON."""
-    if len(sys.argv) != 4 or sys.argv[2] != "-o":
-        sys.exit("usage: python -m matcher.click_learning FOLDER -o TREES.json")
-    try:
-        found = learn(Path(sys.argv[1]))
-    except (MatchError, OSError) as error:
-        sys.exit(f"click_learning: {error}")
-    lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in msgspec.to_builtins(found).items())
-    Path(sys.argv[3]).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main_of("click_learning", learn)

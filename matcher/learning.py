@@ -11,8 +11,6 @@ lie around the centre of their album. Statistics only; no audio.
 from __future__ import annotations
 
 import itertools
-import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,10 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import Audio
-from dsp.errors import MatchError, UnfitError
+from dsp.errors import UnfitError
 from matcher.analysis import analyze
 from matcher.features import Features
 from matcher.io import open_audio
+from matcher.learned import main_of
 from matcher.planner import density, tone, width
 from matcher.planner.likeness import Moments, compare
 from matcher.preset_learning import around_centres
@@ -145,17 +144,5 @@ def learn(folder: Path) -> Prior:
     )
 
 
-def main() -> None:
-    """Learn from the folder named and write the JSON."""
-    if len(sys.argv) != 4 or sys.argv[2] != "-o":
-        sys.exit("usage: python -m matcher.learning FOLDER -o PRIOR.json")
-    try:
-        prior = learn(Path(sys.argv[1]))
-    except (MatchError, OSError) as error:
-        sys.exit(f"learning: {error}")
-    lines = (f"{json.dumps(name)}: {json.dumps(value)}" for name, value in prior.to_data().items())
-    Path(sys.argv[3]).write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    main_of("learning", learn)

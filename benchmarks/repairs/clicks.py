@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from dsp.audio import Audio
 from dsp.chain import Chain
-from dsp.restoration.autoregression import fitted
-from dsp.restoration.declick import ClickDetector, ClickReport, Declick
+from dsp.restoration.declick import Declick, find_clicks
 from dsp.restoration.events import event
+from matcher.click_learning import above_db
 
 Signal = NDArray[np.float64]
 RATES_PER_MINUTE = (1, 60, 600, 3000)
@@ -57,16 +57,8 @@ def with_clicks(audio: Audio, per_minute: float, rng: np.random.Generator) -> tu
         for channel in both if rng.integers(3) == 0 else (int(rng.integers(audio.channels)),):
             samples[channel, start : start + size] += click
             around = audio.samples[channel, start - 2048 : start + 2048].astype(np.float64)
-            put.append(Put(int(start), int(start) + size, channel, above(around, click, rate_hz)))
+            put.append(Put(int(start), int(start) + size, channel, above_db(around, click, rate_hz)))
     return Audio(samples.astype(audio.samples.dtype), rate_hz), put
-
-
-def above(around: Signal, click: Signal, sample_rate_hz: int) -> float:
-    """The click's largest prediction error re the music's within 20 ms, by a model of the music, in dB."""
-    model = fitted([around], 32).coefficients
-    near = round(0.02 * sample_rate_hz)
-    own = np.abs(np.convolve(around, model, "valid"))[2016 - near : 2016 + near].max()
-    return float(20.0 * np.log10((np.abs(np.convolve(click, model)).max() + 1e-12) / (own + 1e-9)))
 
 
 def detection(excerpts: Sequence[tuple[str, Audio]], *, strong: bool = False) -> list[dict[str, Any]]:
@@ -75,7 +67,8 @@ def detection(excerpts: Sequence[tuple[str, Audio]], *, strong: bool = False) ->
     for number, (name, audio) in enumerate(excerpts):
         for per_minute in RATES_PER_MINUTE:
             damaged, put = with_clicks(audio, per_minute, np.random.default_rng([number, per_minute]))
-            report = found(damaged, strong=strong)
+            blocks = (damaged.samples,)
+            report = find_clicks(lambda blocks=blocks: blocks, damaged.sample_rate_hz, damaged.channels, strong=strong)
             spans = [(*e.span_samples(audio.sample_rate_hz), e.channel) for e in report.clicks]
             false = [s for s in spans if not any(overlap(s, p) for p in put)]
             due = [p for p in put if p.above_db >= ABOVE_DB]
@@ -95,17 +88,6 @@ def detection(excerpts: Sequence[tuple[str, Audio]], *, strong: bool = False) ->
                 }
             )
     return rows
-
-
-def found(audio: Audio, *, strong: bool = False) -> ClickReport:
-    """What a first look finds, or a close one where that finds anything."""
-    for closely in (False, True):
-        detector = ClickDetector(audio.sample_rate_hz, audio.channels, strong=strong, closely=closely)
-        detector.update(audio.samples)
-        report = detector.result()
-        if not report.clicks:
-            break
-    return report
 
 
 def overlap(span: tuple[int, int, int], put: Put) -> bool:

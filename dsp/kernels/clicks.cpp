@@ -341,15 +341,14 @@ private:
         predict(y.data() + ORDER, a.data(), left.data() + ORDER, length - ORDER);
         for (size_t n = 0; n < spans.size(); ++n) {
             const auto [first, stop] = spans[n];
-            if (first < side || first >= side + segment_)
-                continue;
-            const Signs signs = signs_of(x, y, forward, backward, left, spans, n, scale[first / cell_]);
             const double ratio = highest(forward.data() + first, stop - first) / scale[first / cell_];
+            if (first < side || first >= side + segment_ || ratio <= kept_)
+                continue;
             double peak = 0.0;
             for (size_t i = first; i < stop; ++i)
                 peak = std::max(peak, std::abs(x[i] - y[i]));
-            if (ratio > kept_)
-                found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak, signs});
+            found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak,
+                                 signs_of(x, y, forward, backward, left, spans, n, scale[first / cell_])});
         }
     }
 

@@ -8,6 +8,7 @@ loop's ticks) is the music's own.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
@@ -220,13 +221,27 @@ class ClickDetector:
             self._found = self._found[np.argsort(-self._found[:, 5], kind="stable")[:MOST_KEPT]]
 
 
+def find_clicks(
+    blocks: Callable[[], Iterable[Samples]], sample_rate_hz: int, channels: int, *, strong: bool = False
+) -> ClickReport:
+    """The clicks of a stream that `blocks` begins anew: of a first look, or of a close one where that finds any."""
+    for closely in (False, True):
+        detector = ClickDetector(sample_rate_hz, channels, strong=strong, closely=closely)
+        for block in blocks():
+            detector.update(block)
+        report = detector.result()
+        if strong or not report.clicks:
+            break
+    return report
+
+
 def believed(found: Found, thresholds: Thresholds, sample_rate_hz: int) -> Found:
     """Those of the candidates, in order of time, whose odds of being a click are high enough.
 
     Where many are likely, the others are likelier too: their share is the one that makes all of them likeliest
     together (expectation and maximisation).
     """
-    evidence = np.where(recurrent(found, sample_rate_hz, even_s=EXACT_S), -np.inf, found[:, 5])
+    evidence = np.where(recurrent(found, sample_rate_hz), -np.inf, found[:, 5])
     odds = np.log(thresholds.few / WHOLE)
     for _ in range(ROUNDS):
         clicks = (1.0 / (1.0 + np.exp(-np.clip(evidence + odds, -500.0, 500.0)))).sum() + thresholds.few
@@ -249,7 +264,7 @@ def joined(found: Found, apart: int) -> Found:
     return np.array(kept).reshape(-1, 6)
 
 
-def recurrent(found: Found, sample_rate_hz: int, *, even_s: float) -> NDArray[np.bool_]:
+def recurrent(found: Found, sample_rate_hz: int) -> NDArray[np.bool_]:
     """Which candidates are one of three at equal distances and of much the same size: a tone's, or a rhythm's."""
     marked = np.zeros(len(found), dtype=bool)
     for channel in np.unique(found[:, 2]):
@@ -261,7 +276,7 @@ def recurrent(found: Found, sample_rate_hz: int, *, even_s: float) -> NDArray[np
             distances_s = np.diff(found[three, 0], axis=0) / sample_rate_hz
             sizes = found[three, 4]
             alike = sizes.max(axis=0) <= ALIKE * sizes.min(axis=0)
-            even = np.abs(distances_s[1] - distances_s[0]) <= even_s
+            even = np.abs(distances_s[1] - distances_s[0]) <= EXACT_S
             marked[three[:, alike & even & (distances_s[0] <= BEAT_S)]] = True
     return marked
 

@@ -12,7 +12,7 @@ from dsp.audio import Audio
 from dsp.chain import Chain, blocks_of
 from dsp.errors import AudioError
 from dsp.kernels import burg, fill_gap
-from dsp.restoration.declick import ClickDetector, ClickReport, Declick
+from dsp.restoration.declick import ClickDetector, ClickReport, Declick, find_clicks
 from dsp.restoration.events import event
 
 RATE_HZ = 44_100
@@ -43,14 +43,7 @@ def put_clicks(samples: Signal, count: int, seed: int = 5) -> tuple[Signal, list
 
 
 def found(samples: Signal, *, strong: bool = False, block: int = 65_536) -> ClickReport:
-    for closely in (False, True):
-        detector = ClickDetector(RATE_HZ, samples.shape[0], strong=strong, closely=closely)
-        for part in blocks_of(samples, block):
-            detector.update(part)
-        report = detector.result()
-        if not report.clicks:
-            break
-    return report
+    return find_clicks(lambda: blocks_of(samples, block), RATE_HZ, samples.shape[0], strong=strong)
 
 
 def spans(report: ClickReport) -> list[tuple[int, int, int]]:
