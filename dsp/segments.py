@@ -16,12 +16,13 @@ class Segments:
     `cut` says where a block crosses segment boundaries; `gather` takes what was measured in each stretch.
     """
 
-    def __init__(self, duration_s: float, sample_rate_hz: int) -> None:
+    def __init__(self, duration_s: float, sample_rate_hz: int, values: int) -> None:
+        """values: how many are gathered of each segment."""
         self._duration = duration_s * sample_rate_hz
         self._position = 0
         self._count = 0  # of finished segments
-        self._maxima: list[NDArray[np.float64]] = []
-        self._means: list[NDArray[np.float64]] = []
+        self._maxima = [np.empty((0, values))]
+        self._means = [np.empty((0, values))]
         self._open: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def boundaries(self, count: int, first: int = 0) -> NDArray[np.int64]:
@@ -48,10 +49,20 @@ class Segments:
         self._count += closed
         self._open = None if closed == len(sums) else (maxima[-1], sums[-1])
 
+    @property
+    def waiting(self) -> int:
+        """Segments that are finished and were not taken yet."""
+        return sum(map(len, self._means))
+
+    def take(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(maxima, means) of the segments that wait, (values, segments) each."""
+        maxima, means = np.concatenate(self._maxima), np.concatenate(self._means)
+        self._maxima, self._means = [maxima[:0]], [means[:0]]
+        return maxima.T, means.T
+
     def result(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """(maxima, means) per segment, (values, segments) each; an incomplete last one only where it is alone."""
+        """Those that were not taken; an incomplete last one only where it is the only one of the stream."""
         if not self._count and self._open is not None:
             top, total = self._open
             return top[:, None], total[:, None] / self._position
-        self._maxima, self._means = [np.concatenate(self._maxima)], [np.concatenate(self._means)]
-        return self._maxima[0].T, self._means[0].T
+        return self.take()

@@ -5,30 +5,26 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
 from dsp.meters.clipping import ClippingMeter
-from dsp.meters.dynamics import DynamicsMeter, figures
 from dsp.meters.loudness import LoudnessMeter, isolated_lufs
-from dsp.meters.spectrum import BandMeter, LongSpectrum
+from dsp.meters.spectrum import LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
 from dsp.surround import Speakers
 from dsp.units import FLOOR_DB, db_from_power
 from matcher import cache
 from matcher.io import AudioSource, open_audio, shown
-from matcher.profile import NOTE_EDGES_HZ, TONE_EDGES_HZ, Course, Profile, Sketch, coded_bands, coded_levels
+from matcher.profile import NOTE_EDGES_HZ, TONE_EDGES_HZ, Course, Profile
+from matcher.sketching import SketchBuilder
 
 Source = Path | str | Audio | AudioSource
 Progress = Callable[[float], None]
 
 BLOCK_SAMPLES = 65_536
-BLOCKS_CODED = 512
-"""Blocks of the sketch that are brought into its steps at a time."""
 LOWEST_LUFS = -70.0
 """The absolute gate of BS.1770: what never rises above it counts as silence."""
 
@@ -50,9 +46,7 @@ class ProfileBuilder:
         self._loudness = LoudnessMeter(sample_rate_hz, channels, weights=weights)
         self._true_peak = TruePeakMeter(sample_rate_hz, channels)
         self._clipping = ClippingMeter(channels)
-        self._dynamics = DynamicsMeter(sample_rate_hz)
-        self._bands = BandMeter(sample_rate_hz)
-        self._coded: list[tuple[NDArray[Any], ...]] = []
+        self._sketch = SketchBuilder(sample_rate_hz)
         self._spectrum = LongSpectrum(
             sample_rate_hz, (("mid", TONE_EDGES_HZ), ("mid", NOTE_EDGES_HZ), ("side", TONE_EDGES_HZ))
         )
@@ -63,17 +57,13 @@ class ProfileBuilder:
         for meter in (self._loudness, self._true_peak, self._clipping):
             meter.update(block)
         heard = block if self.speakers is None else self.speakers.folded(block)
-        for part in (self._dynamics, self._bands, self._spectrum):
+        for part in (self._sketch, self._spectrum):
             part.update(heard)
-        if self._bands.waiting >= BLOCKS_CODED:
-            self._coded.append(coded_bands(self._bands.take()))
 
     def result(self, name: str, content_hash: str) -> Profile:
         """The profile of all that came; ends the stream."""
         loudness, true_peak = self._loudness.result(), self._true_peak.result()
-        dynamics, spectrum = self._dynamics.result(), self._spectrum.result()
-        self._coded.append(coded_bands(self._bands.result()))
-        mid, side, correlation = (np.concatenate(parts, axis=1) for parts in zip(*self._coded, strict=True))
+        (sketch, figures), spectrum = self._sketch.result(), self._spectrum.result()
         (tone, notes, tone_of_side), frames = self._spectrum.course()
         return Profile(
             name=name,
@@ -89,11 +79,11 @@ class ProfileBuilder:
             true_peak_dbtp=true_peak.peak_dbtp,
             sample_peak_dbfs=true_peak.sample_peak_dbfs,
             flat_tops=self._clipping.result(),
-            figures=figures(dynamics.power, dynamics.peak[3]),
-            segment_db=db_from_power(loudness.segment_power).astype(np.float16),
+            figures=figures,
+            segment_db=db_from_power(loudness.segment_power.astype(np.float32)).astype(np.float16),
             spectrum=spectrum,
             course=Course(tone, notes, tone_of_side, frames),
-            sketch=Sketch(mid, side, correlation, coded_levels(dynamics.peak**2), coded_levels(dynamics.power)),
+            sketch=sketch,
         )
 
 

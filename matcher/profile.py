@@ -1,6 +1,6 @@
 """Profile: what was measured of one track, small enough to keep.
 
-The sketch inside it holds the track's course over time in half decibels, one byte a value: about 11 MiB an hour.
+The sketch inside it holds the track's course over time in half decibels, one byte a value: 4.5 MiB an hour.
 Sums and extremes that must be exact are kept beside it in full precision.
 """
 
@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from dsp.meters.dynamics import BANDS as DYNAMICS_BANDS
 from dsp.meters.loudness import k_weighting_response_db
-from dsp.meters.spectrum import Bands, Spectrum, band_centres_hz
+from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 10
+PROFILE_VERSION = 11
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -37,56 +37,47 @@ NOTE_EDGES_HZ: NDArray[np.float64] = 100.0 * np.exp2((np.arange(85) - 0.5) / 12.
 _STEP_DB, _ZERO_DB = 0.5, -120.0
 
 
-def _coded(level_db: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.clip(np.rint((level_db - _ZERO_DB) / _STEP_DB), 0, 255).astype(np.uint8)
+def coded(power: NDArray[Any]) -> NDArray[np.uint8]:
+    """Mean squares as a sketch holds them."""
+    return np.clip(np.rint((db_from_power(power) - _ZERO_DB) / _STEP_DB), 0, 255).astype(np.uint8)
 
 
 def _decoded(code: NDArray[np.uint8]) -> NDArray[np.float32]:
     return code.astype(np.float32) * np.float32(_STEP_DB) + np.float32(_ZERO_DB)
 
 
-def coded_bands(bands: Bands) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int8]]:
-    """Mid, side and correlation as a sketch holds them."""
-    between = bands.cross / np.sqrt(np.maximum(bands.mid * bands.side, 1e-30))
-    correlation = np.rint(np.clip(between, -1.0, 1.0) * 127).astype(np.int8)
-    return _coded(db_from_power(bands.mid)), _coded(db_from_power(bands.side)), correlation
-
-
-def coded_levels(power: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Mean squares as a sketch holds them, row by row: there may be hours of them."""
-    return np.stack([_coded(db_from_power(row)) for row in power])
-
-
 @dataclass(frozen=True, eq=False)
 class Sketch:
-    """A track's course over time: levels in half dB above -120 dBFS, correlation in 1/127.
+    """A track's course over time: levels in half dB above -120 dBFS.
 
-    mid, side, correlation: shape (bands, blocks), 40 ERB-like bands every 50 ms.
-    peak, power: shape (4, segments), low, mid, high and whole band every 10 ms.
+    mid: shape (bands, blocks), 40 ERB-like bands every 50 ms.
+    power: shape (4, segments), low, mid, high and whole band every 10 ms; peak: shape (segments,), of the whole band.
     """
 
     mid: NDArray[np.uint8]
-    side: NDArray[np.uint8]
-    correlation: NDArray[np.int8]
-    peak: NDArray[np.uint8]
     power: NDArray[np.uint8]
+    peak: NDArray[np.uint8]
 
-    @property
-    def mid_db(self) -> NDArray[np.float32]:
-        """Level of the mid per band and block, dBFS (power)."""
-        return _decoded(self.mid)
-
-    def mid_band_db(self, band: int) -> NDArray[np.float32]:
-        """Of one band, per block."""
+    def mid_db(self, band: int) -> NDArray[np.float32]:
+        """Level of the mid in one band, per block, dBFS (power)."""
         return _decoded(self.mid[band])
 
-    def peak_db(self, band: str) -> NDArray[np.float32]:
-        """Peak of `low`, `mid`, `high` or `whole` in every 10 ms, dBFS."""
-        return _decoded(self.peak[DYNAMICS_BANDS.index(band)])
+    def mid_power(self, low_hz: float = 0.0, high_hz: float = np.inf) -> NDArray[np.float64]:
+        """Power of the mid in the bands whose centres lie between two frequencies, per block."""
+        power = np.zeros(self.mid.shape[1])
+        for band, centre_hz in enumerate(band_centres_hz()):  # one at a time: there may be hours of them
+            if low_hz <= centre_hz <= high_hz:
+                power += 10.0 ** (self.mid_db(band) / 10.0)
+        return power
 
     def power_db(self, band: str) -> NDArray[np.float32]:
         """Mean square of `low`, `mid`, `high` or `whole` in every 10 ms, over time and channels, dBFS."""
         return _decoded(self.power[DYNAMICS_BANDS.index(band)])
+
+    @property
+    def peak_db(self) -> NDArray[np.float32]:
+        """Peak in every 10 ms, dBFS."""
+        return _decoded(self.peak)
 
 
 @dataclass(frozen=True, eq=False)
@@ -231,7 +222,7 @@ class Profile(Balance):
         loud = short_term_lufs(self.segment_power, hop_ms=100)
         if not len(loud):
             return self.plr_db
-        peaks = self.sketch.peak_db("whole")
+        peaks = self.sketch.peak_db
         highest = np.array([peaks[10 * i : 10 * i + 300].max(initial=-120.0) for i in range(len(loud))])
         upper = loud >= np.median(loud[loud > -70.0]) if (loud > -70.0).any() else loud > -np.inf
         return float(np.median((highest - loud)[upper]))
@@ -240,11 +231,6 @@ class Profile(Balance):
     def crest_db(self) -> float:
         """Median crest factor of the louder half of all 0.4 s windows: peak minus RMS over both channels."""
         return float(self.figures[0])
-
-    @property
-    def bands_hz(self) -> NDArray[np.float64]:
-        """Centres of the sketch's bands."""
-        return band_centres_hz()
 
     def summary(self) -> dict[str, Any]:
         """The figures a person or a script reads, as plain JSON data."""

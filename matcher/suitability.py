@@ -109,17 +109,18 @@ def _broad(track: Profile) -> NDArray[np.float64]:
 
 def _motion_db(track: Profile) -> NDArray[np.float64]:
     """How much the level of each region moves from one block of 50 ms to the next, in dB of its standard deviation."""
-    power = np.zeros(track.sketch.mid.shape[1])
-    for band in range(len(track.sketch.mid)):  # one at a time: there may be hours of them
-        power += 10.0 ** (track.sketch.mid_band_db(band) / 10.0)
+    power = track.sketch.mid_power()
     heard = power > power.max() * 10.0 ** (_HEARD_DB / 10.0)
     if heard.sum() < 3:
         return np.zeros(_GROUPS)
-    regions = np.zeros((_GROUPS, int(heard.sum())))
-    for band in range(5 * _GROUPS):
-        level = track.sketch.mid_band_db(band)[heard].astype(np.float64)
-        regions[band // 5] += np.maximum(level, level.max() - _DEEP_DB) / 5
-    return 20.0 * np.log10(np.std(np.diff(regions, axis=1), axis=1) + 0.05)
+    motion = np.empty(_GROUPS)
+    for group in range(_GROUPS):
+        region = np.zeros(int(heard.sum()))
+        for band in range(5 * group, 5 * group + 5):
+            level = track.sketch.mid_db(band)[heard].astype(np.float64)
+            region += np.maximum(level, level.max() - _DEEP_DB) / 5
+        motion[group] = np.std(np.diff(region))
+    return 20.0 * np.log10(motion + 0.05)
 
 
 def _rms(values: NDArray[np.float64]) -> float:

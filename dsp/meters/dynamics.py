@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,10 @@ HEARD_DB = -55.0
 SPREAD_SEGMENTS, CREST_SEGMENTS = 5, 40
 """Levels are compared over 50 ms, peaks with the mean of 0.4 s."""
 
-Array = NDArray[np.float64]
+PIECE_SEGMENTS = 65_536
+"""So many are looked at together: there may be hours of them."""
+
+Array = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +45,7 @@ class DynamicsMeter:
 
     def __init__(self, sample_rate_hz: int) -> None:
         self._levels = BandLevels(float(sample_rate_hz), *CROSSOVERS_HZ)
-        self._segments = Segments(SEGMENT_S, sample_rate_hz)
+        self._segments = Segments(SEGMENT_S, sample_rate_hz, len(BANDS))
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
@@ -51,12 +56,21 @@ class DynamicsMeter:
         self._levels.measure(np.ascontiguousarray(block), stops, peak, energy)
         self._segments.gather(peak, energy)
 
+    @property
+    def waiting(self) -> int:
+        """Segments that are complete and were not taken yet."""
+        return self._segments.waiting
+
+    def take(self) -> Dynamics:
+        """The segments that wait: who takes them now and then need not hold hours of them."""
+        return Dynamics(*self._segments.take())
+
     def result(self) -> Dynamics:
-        """All segments so far; an incomplete last one only where it is the only one."""
+        """All segments that were not taken; an incomplete last one only where it is the only one of the stream."""
         return Dynamics(*self._segments.result())
 
 
-def figures(power: Array, peak: Array) -> Array:
+def figures(power: Array, peak: Array) -> NDArray[np.float64]:
     """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
 
     power: mean square of low, mid, high and whole band every 10 ms, shape (4, segments); peak: of the whole band, shape
@@ -65,40 +79,58 @@ def figures(power: Array, peak: Array) -> Array:
     """
     if power.shape[1] < 2 * CREST_SEGMENTS or not power[3].any():
         return np.zeros(4)
-    # Windows that reach over the ends see silence there, as they would if silence were part of the track.
-    whole = _padded(power[3])
-    level = _running_mean(whole, SPREAD_SEGMENTS)
-    heard = level > level.max() * 10.0 ** (HEARD_DB / 10.0)
+    heard = _heard(_sliding(_mean_db, SPREAD_SEGMENTS, power[3]))
     # One band at a time: there may be hours of them.
-    spreads = [_spread_db(_running_mean(_padded(band), SPREAD_SEGMENTS)[heard]) for band in power[:3]]
-    return np.array([_crest_db(whole, _padded(peak)), *spreads])
+    spreads = [_spread_db(_sliding(_mean_db, SPREAD_SEGMENTS, band)[heard]) for band in power[:3]]
+    return np.array([_median_crest_db(power[3], peak), *spreads])
 
 
-def _padded(values: Array) -> Array:
-    return np.pad(values, CREST_SEGMENTS)
+def _sliding(of: Callable[..., Array], length: int, *courses: Array) -> NDArray[np.float32]:
+    """`of` courses of any length, piece by piece: a value for every window of `length` segments.
+
+    Windows that reach over the ends see silence there, as they would if silence were part of the track.
+    """
+    padded = [np.pad(course, CREST_SEGMENTS) for course in courses]
+    windows = len(padded[0]) - length + 1
+    out = np.empty(windows, dtype=np.float32)
+    for start in range(0, windows, PIECE_SEGMENTS):
+        stop = min(start + PIECE_SEGMENTS, windows)
+        out[start:stop] = of(length, *(course[start : stop + length - 1] for course in padded))
+    return out
+
+
+def _heard(level_db: NDArray[np.float32]) -> NDArray[np.bool_]:
+    return level_db > level_db.max() + HEARD_DB
 
 
 def _running_mean(values: Array, length: int) -> Array:
-    """Mean over every `length` neighbours along the last axis."""
-    total = np.cumsum(values, axis=-1)
-    total[..., length:] -= total[..., :-length].copy()
-    return np.maximum(total[..., length - 1 :], 0.0) / length
+    """Mean of every `length` neighbours."""
+    total = np.cumsum(values, dtype=np.float64)
+    total[length:] -= total[:-length].copy()
+    return np.maximum(total[length - 1 :], 0.0) / length
 
 
-def _spread_db(power: Array) -> float:
+def _mean_db(length: int, power: Array) -> Array:
+    return 10.0 * np.log10(_running_mean(power, length) + 1e-20)
+
+
+def _crest_db(length: int, power: Array, peak: Array) -> Array:
+    mean, top = _running_mean(power, length), _running_maximum(peak.astype(np.float64), length)
+    return 10.0 * np.log10(top**2 / (mean + 1e-20) + 1e-20)
+
+
+def _spread_db(level_db: NDArray[np.float32]) -> float:
     """P95 - P50 of the level."""
-    top, half = np.percentile(10.0 * np.log10(power + 1e-20), [95, 50])
+    top, half = np.percentile(level_db, [95, 50])
     return float(min(top - half, 30.0))
 
 
-def _crest_db(power: Array, peak: Array) -> float:
+def _median_crest_db(power: Array, peak: Array) -> float:
     """Median crest factor of the louder half of all windows of 0.4 s."""
-    mean = _running_mean(power, CREST_SEGMENTS)
-    top = _running_maximum(peak, CREST_SEGMENTS)
-    heard = mean > mean.max() * 10.0 ** (HEARD_DB / 10.0)
-    mean, top = mean[heard], top[heard]
-    crest = 10.0 * np.log10(top**2 / (mean + 1e-20) + 1e-20)
-    return float(np.median(crest[mean >= np.median(mean)]))
+    level = _sliding(_mean_db, CREST_SEGMENTS, power)
+    heard = _heard(level)
+    level, crest = level[heard], _sliding(_crest_db, CREST_SEGMENTS, power, peak)[heard]
+    return float(np.median(crest[level >= np.median(level)]))
 
 
 def _running_maximum(values: Array, length: int) -> Array:

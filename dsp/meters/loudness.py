@@ -35,6 +35,8 @@ ABSOLUTE_GATE_LUFS = -70.0
 MOMENTARY_SEGMENTS, SHORT_TERM_SEGMENTS = 40, 300
 GATING_HOP_MS = 100
 RANGE_TAIL_SEGMENTS = 150
+PIECE_WINDOWS = 65_536
+"""So many windows are summed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,8 +96,8 @@ def loudness(segment_power: Powers) -> Loudness:
     return Loudness(
         integrated_lufs=integrated_lufs(segment_power),
         range_lu=loudness_range_lu(segment_power),
-        max_momentary_lufs=_highest(momentary_lufs(segment_power)),
-        max_short_term_lufs=_highest(short_term_lufs(segment_power, hop_ms=SEGMENT_MS)),
+        max_momentary_lufs=_highest_lufs(segment_power, MOMENTARY_SEGMENTS),
+        max_short_term_lufs=_highest_lufs(segment_power, SHORT_TERM_SEGMENTS),
         segment_power=segment_power,
     )
 
@@ -183,7 +185,14 @@ def _windows(segment_power: Powers, segments: int, hop_ms: int) -> Powers:
     """Mean power of every whole window of `segments`, one each `hop_ms`."""
     if hop_ms < SEGMENT_MS or hop_ms % SEGMENT_MS:
         raise SettingsError(f"hop_ms: {hop_ms} is not a multiple of {SEGMENT_MS}")
-    return _sliding_sum(segment_power, segments)[:: hop_ms // SEGMENT_MS] / segments
+    hop = hop_ms // SEGMENT_MS
+    starts = np.arange(0, segment_power.size - segments + 1, hop)
+    power = np.empty(starts.size)
+    for first in range(0, starts.size, PIECE_WINDOWS):  # there may be hours of them
+        part = slice(first, first + PIECE_WINDOWS)
+        within = segment_power[starts[part][0] : starts[part][-1] + segments]
+        power[part] = _sliding_sum(within, segments)[::hop] / segments
+    return power
 
 
 def _sliding_sum(values: Powers, width: int) -> Powers:
@@ -203,8 +212,9 @@ def _sliding_sum(values: Powers, width: int) -> Powers:
     return total
 
 
-def _highest(levels: Powers) -> float:
-    return float(levels.max(initial=FLOOR_DB))
+def _highest_lufs(segment_power: Powers, segments: int) -> float:
+    power = _windows(segment_power, segments, SEGMENT_MS)
+    return float(_lufs(power.max(keepdims=True))[0]) if power.size else FLOOR_DB
 
 
 def _lufs(power: Powers) -> Powers:

@@ -1,4 +1,4 @@
-"""Spectrum: band levels of mid and side and how they hang together, over time and over the whole.
+"""Spectrum: band levels of the mid over time; mid, side and how they hang together over the whole.
 
 Two resolutions in one pass. `BandMeter` gives about 40 ERB-wide bands every 50 ms (Glasberg & Moore 1990), from a Hann
 window of about 90 ms centred on each block; `LongSpectrum` the mean power spectrum from windows of about 0.37 s every
@@ -39,18 +39,6 @@ def band_centres_hz() -> NDArray[np.float64]:
     """Centre of each band on the ERB scale."""
     edges = erb_number(band_edges_hz())
     return frequency_from_erb_number((edges[:-1] + edges[1:]) / 2)
-
-
-@dataclass(frozen=True)
-class Bands:
-    """Power (mean square) per band and block, shape (bands, blocks); cross is the mean of mid times side.
-
-    Mono has a silent side. Bands above the stream's Nyquist frequency are zero.
-    """
-
-    mid: NDArray[np.float32]
-    side: NDArray[np.float32]
-    cross: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -164,17 +152,20 @@ class _Frames:
 
 
 class BandMeter:
-    """ERB-like band powers of one stream of one or two channels, a column every 50 ms."""
+    """ERB-like band powers of the mid of one stream of one or two channels, a column every 50 ms.
+
+    Powers are mean squares, shape (bands, blocks); bands above the stream's Nyquist frequency are zero.
+    """
 
     def __init__(self, sample_rate_hz: int) -> None:
         size = 1 << round(np.log2(0.093 * sample_rate_hz))
         self._frames = _Frames(size, BLOCK_S * sample_rate_hz)
-        self._bands = _Bands(size, sample_rate_hz, [(channel, band_edges_hz()) for channel in range(3)])
+        self._bands = _Bands(size, sample_rate_hz, [(_CHANNELS.index("mid"), band_edges_hz())])
         self._columns: list[NDArray[np.float32]] = []
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
-        self._take(self._frames.push(block))
+        self._take(self._frames.push(_mid(block)))
 
     def _take(self, batches: list[NDArray[np.floating]]) -> None:
         self._columns += [self._bands.powers(frames, _NO_TOTALS) for frames in batches]
@@ -184,17 +175,20 @@ class BandMeter:
         """Blocks that are complete and were not taken yet."""
         return sum(map(len, self._columns))
 
-    def take(self) -> Bands:
+    def take(self) -> NDArray[np.float32]:
         """The blocks that wait: who takes them now and then need not hold hours of them."""
-        columns = np.concatenate([*self._columns, np.empty((0, 3 * BANDS), dtype=np.float32)]).T
+        columns = np.concatenate([*self._columns, np.empty((0, BANDS), dtype=np.float32)])
         self._columns = []
-        mid, side, cross = (np.ascontiguousarray(part) for part in columns.reshape(3, BANDS, -1))
-        return Bands(mid, side, cross)
+        return columns.T
 
-    def result(self) -> Bands:
+    def result(self) -> NDArray[np.float32]:
         """All blocks that were not taken; ends the stream."""
         self._take(self._frames.flush())
         return self.take()
+
+
+def _mid(block: Samples) -> Samples:
+    return block if len(block) == 1 else 0.5 * (block[:1] + block[1:])
 
 
 class _Course:

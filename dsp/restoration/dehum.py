@@ -203,6 +203,8 @@ _LOCKING = 8  # rounds of the phase lock
 _BEND_HZ = 0.008  # what a second difference of the track is expected to be
 _MOST_NATS = 3.0  # what one bin may say: many lines that are always there count, not one that is loud
 _CHUNK = 64  # frames a best path is searched over at once
+_TOGETHER = 8  # frames whose spectra are held at once
+_BINS = 4 * int(HIGHEST_HZ + 60.0)  # of a quarter hertz
 _BASE = 40  # baseband samples in a hop; other lines of the comb fall on the nulls of their mean, or far from the line
 _RING = np.array([-6, -5, -4, -3, 3, 4, 5, 6])  # half-Hz bins beside a line that tell what else is there
 
@@ -302,12 +304,20 @@ def _low_pass(sample_rate_hz: int, rate_hz: float) -> Reals:
     return np.concatenate([[0.0], sinc / sinc.sum()])
 
 
-def _whitened(chunk: Reals, hop: int, frames: int) -> Reals:
+def _whitened(chunk: Reals, hop: int, frames: int) -> NDArray[np.float32]:
     """How far each quarter-hertz bin stands above its neighbours, in nats; (frames, bins), the channels' mean."""
     windows = np.lib.stride_tricks.sliding_window_view(chunk, 2 * hop, axis=1)[:, ::hop][:, :frames]
     hann = (0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * hop) + 0.5) / hop)).astype(np.float32)
-    spectra = scipy.fft.rfft(windows.astype(np.float32) * hann, 4 * hop, axis=-1)[..., : 4 * int(HIGHEST_HZ + 60.0)]
-    power = spectra.real**2 + spectra.imag**2 + np.float32(1e-14)
+    found = np.empty((frames, _BINS), dtype=np.float32)
+    for first in range(0, frames, _TOGETHER):
+        part = slice(first, first + _TOGETHER)
+        spectra = scipy.fft.rfft(windows[:, part].astype(np.float32) * hann, 4 * hop, axis=-1)[..., :_BINS]
+        found[part] = _excess(spectra.real**2 + spectra.imag**2 + np.float32(1e-14)).mean(axis=0)
+    return found
+
+
+def _excess(power: NDArray[np.float32]) -> NDArray[np.float32]:
+    """How far each bin stands above its neighbours, in nats."""
     log = np.log(power)
     running = np.concatenate([np.zeros((*log.shape[:-1], 1)), np.cumsum(log, axis=-1, dtype=np.float64)], axis=-1)
     near, far = 5, 12  # bins: from the edge of a line's lobe to 3 Hz off
@@ -318,9 +328,9 @@ def _whitened(chunk: Reals, hop: int, frames: int) -> Reals:
         - (running[..., far + near : -far + near - 1] - running[..., far - near + 1 : -far - near])
     ) / (2 * (far - near + 1))
     # exp(gamma): the geometric mean of noise power lies that far below its mean.
-    excess = np.exp(np.minimum(log - ring, _MOST_NATS)) * np.float32(0.5 * 0.5615)
-    excess[..., :far] = 0.0
-    return (np.log1p(excess) - 0.36).mean(axis=0)
+    ratio = np.exp(np.minimum(log - ring, _MOST_NATS)) * np.float32(0.5 * 0.5615)
+    ratio[..., :far] = 0.0
+    return np.asarray(np.log1p(ratio) - np.float32(0.36))
 
 
 class Comb:
@@ -338,7 +348,7 @@ class Comb:
         self._known = np.zeros((0, 0), dtype=np.complex128), np.zeros((0, 0))  # weighted sums of lines, and weights
         self._frames: list[tuple[int, Complexes, Reals]] = []  # first frame, lines, noise of each chunk with a comb
 
-    def take(self, chunk: Reals, spectra: Reals, first_frame: int) -> None:
+    def take(self, chunk: Reals, spectra: NDArray[np.float32], first_frame: int) -> None:
         """One more chunk: (channels, (frames + 1) * hop) samples from frame `first_frame` on."""
         standing = spectra[:, self._bins]
         path, mean = best_path(standing.sum(axis=2) - self._far)
@@ -354,8 +364,7 @@ class Comb:
     def _follow(self, chunk: Reals, times: Reals, track: Reals) -> tuple[Complexes, Reals, Reals]:
         """Lines (orders, channels, frames), their noise power, and the track made exact by their phases."""
         start_s = times[0] - self.hop / self.rate
-        at = start_s + np.arange(chunk.shape[1]) / self.rate
-        base = self._baseband(chunk, self._phase(times, track).at(at)[0])
+        base = self._baseband(chunk, self._phase(times, track), start_s)
         block = self.hop // _BASE
         at = start_s + ((np.arange(base.shape[2]) + 0.5) * block - 0.5) / self.rate
         before = self._phase(times, track).at(at)[0]
@@ -385,15 +394,19 @@ class Comb:
         """The phase over all knots so far, and these."""
         return Phase(np.concatenate([self._times, times]), np.concatenate([self._track, track]))
 
-    def _baseband(self, chunk: Reals, cycles: Reals) -> Complexes:
+    def _baseband(self, chunk: Reals, phase: Phase, start_s: float) -> Complexes:
         """Each line shifted to 0 Hz, means of `_BASE` blocks a hop, (orders, channels, blocks)."""
         block = self.hop // _BASE
-        turn = np.exp(-2j * np.pi * (cycles % 1.0))
-        shifted = chunk.astype(np.complex128)
         found = np.empty((len(self.orders), len(chunk), chunk.shape[1] // block), dtype=np.complex128)
-        for n in range(len(self.orders)):
-            shifted *= turn
-            found[n] = shifted.reshape(len(chunk), -1, block).mean(axis=2)
+        for first in range(0, chunk.shape[1], _TOGETHER * self.hop):
+            shifted = chunk[:, first : first + _TOGETHER * self.hop].astype(np.complex128)
+            last = first + shifted.shape[1]
+            cycles = phase.at(start_s + np.arange(first, last) / self.rate)[0]
+            turn = np.exp(-2j * np.pi * (cycles % 1.0))
+            for n in range(len(self.orders)):
+                shifted *= turn
+                means = shifted.reshape(len(chunk), -1, block).mean(axis=2)
+                found[n, :, first // block : last // block] = means
         return found
 
     def result(self, frames: int, *, strong: bool) -> Hum:
@@ -482,7 +495,7 @@ def _lines(base: Complexes, frames: int) -> tuple[Complexes, Reals]:
     found = 2.0 * (windows @ (turns * (hann / hann.sum())[:, None]))
     ring = np.abs(found[..., :-1]) ** 2
     # The median of exponential noise is ln 2 of its mean; a partial of the music beside the line does not move it.
-    return found[..., -1], np.median(ring, axis=-1) / np.log(2.0) + 1e-16
+    return found[..., -1].copy(), np.median(ring, axis=-1) / np.log(2.0) + 1e-16
 
 
 def _correction(

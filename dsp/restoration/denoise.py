@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import scipy.fft
@@ -237,13 +237,13 @@ class NoiseDetector:
         """The noise of all that came."""
         if not self._levels:
             return Noise(-200.0, 0.0, 0.0, ())
-        levels = np.concatenate(self._levels).astype(np.float64) * _STEP_DB + _DEEPEST_DB
+        levels = np.concatenate(self._levels)
         if self.span_s is not None:
             first, last = (int(np.ceil(s * self.rate / self.every)) for s in self.span_s)
             inside = levels[first : max(last, first + 1)]
             if not len(inside):
                 raise AudioError(f"span_s: {self.span_s} lies beyond the end")
-            floor: Reals = db_from_power(np.asarray(power_from_db(inside).mean(axis=0), dtype=np.float64))
+            floor: Reals = db_from_power(np.asarray(power_from_db(_levels_db(inside)).mean(axis=0), dtype=np.float64))
             return self._noise(levels, floor, np.ones(len(floor), dtype=bool), 1.0)
         floor, sure, share = steady_floor(levels, self.counts, self._section_frames, strong=self.strong)
         if not self._is_noise(floor, sure):
@@ -262,11 +262,12 @@ class NoiseDetector:
         enough = sure[treble].mean() >= (0.3 if self.strong else 0.55)
         return bool(enough and db_from_power(power_from_db(heard).mean()) > (-125.0 if self.strong else -120.0))
 
-    def _noise(self, levels: Reals, floor: Reals, sure: NDArray[np.bool_], share: float) -> Noise:
+    def _noise(self, levels: NDArray[np.uint16], floor: Reals, sure: NDArray[np.bool_], share: float) -> Noise:
         bands = np.flatnonzero(sure)
         width = self.counts * (self.rate / self.size)
         power = float((power_from_db(floor) * width)[sure].sum())
-        whole = float((power_from_db(levels) * width).sum(axis=1).mean())
+        often = np.array([np.bincount(column, minlength=_LEVELS) for column in levels.T])
+        whole = float(width @ (often @ power_from_db(_levels_db(np.arange(_LEVELS))))) / len(levels)
         hz, level_db = self.centres_hz[bands], np.clip(floor[bands], -220.0, 0.0)
         if len(bands):  # out to the edges of the outermost bands
             first_hz = (self.starts[bands[0]] - 0.5) * (self.rate / self.size)
@@ -281,26 +282,32 @@ class NoiseDetector:
         return Noise(level, float(db_from_power(whole)) - level, share, points if len(points) > 1 else ())
 
 
+def _levels_db(levels: NDArray[np.integer[Any]]) -> Reals:
+    """Power densities, dB re 1/Hz, of levels in quarter dB above the deepest."""
+    return levels.astype(np.float64) * _STEP_DB + _DEEPEST_DB
+
+
 def steady_floor(
-    levels: Reals, counts: NDArray[np.int64], section_frames: int, *, strong: bool = False
+    levels: NDArray[np.uint16], counts: NDArray[np.int64], section_frames: int, *, strong: bool = False
 ) -> tuple[Reals, NDArray[np.bool_], float]:
     """Floor of each band (bands,), whether it is a steady noise's, and the share of moments that show it.
 
-    levels: (frames, bands) power densities in dB, means of `counts` bins. A noise's levels spread by what chance
-    makes of a mean of so many bins, around one level; the lowest moments of a band tell whether they do.
+    levels: (frames, bands) power densities in quarter dB above the deepest, means of `counts` bins. A noise's levels
+    spread by what chance makes of a mean of so many bins, around one level; the lowest moments of a band tell whether
+    they do. There may be hours of them: one band or one section at a time is in dB.
     """
-    loud = levels.max(axis=1) > _SILENT_DBFS_HZ  # digital silence has no floor
+    loud = _levels_db(levels.max(axis=1)) > _SILENT_DBFS_HZ  # digital silence has no floor
     levels = levels[loud]
     bands = levels.shape[1]
     if len(levels) < 2 * section_frames:
         return np.zeros(bands), np.zeros(bands, dtype=bool), 0.0
     # Hann frames: neighbouring bins know of each other, two thirds of them count.
     spread = 4.34 / np.sqrt(np.maximum(counts * 0.67, 1.0))
-    lowest = np.quantile(levels, 0.002, axis=0)
-    floor, share = np.zeros(bands), np.zeros(bands)
+    floor, share, above = np.zeros(bands), np.zeros(bands), np.zeros(bands)
+    reach = 2.0 * spread + 2.0 * _STEP_DB
     for b in range(bands):
-        column = levels[:, b]
-        tries = lowest[b] + np.arange(0.0, 5.0 * spread[b] + 1.0, _STEP_DB)
+        column = _levels_db(levels[:, b])
+        tries = np.quantile(column, 0.002) + np.arange(0.0, 5.0 * spread[b] + 1.0, _STEP_DB)
         inside = np.array([(np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB).mean() for at in tries])
         # The lowest that many share: what the music adds only ever lifts it. From there to the middle of it.
         at = tries[int(np.argmax(inside >= 0.5 * inside.max()))]
@@ -309,15 +316,16 @@ def steady_floor(
             at = float(np.median(near)) if len(near) else at
         floor[b] = at + spread[b] ** 2 / 8.69  # the mean of powers lies above the median of levels
         share[b] = len(near) / len(column)
-    reach = 2.0 * spread + 2.0 * _STEP_DB
+        above[b] = (np.abs(column - floor[b] - 2.0 * reach[b]) <= reach[b]).mean()
+    under, seen = np.zeros(bands), []
     sections = np.array_split(levels, max(1, len(levels) // section_frames))
-    # Nowhere below: a section whose quiet moments lie under the floor contradicts it.
-    under = np.array([(np.quantile(part, 0.05, axis=0) < floor - reach - 1.0) for part in sections]).mean(axis=0)
-    # In many places: the floor must be seen in several sections, not in the tail alone.
-    seen = np.array([(np.abs(part - floor) <= reach).mean(axis=0) > 0.02 for part in sections])
-    where = seen[: max(1, len(seen) - 1)].mean(axis=0)
+    for section in map(_levels_db, sections):
+        # Nowhere below: a section whose quiet moments lie under the floor contradicts it.
+        under += (np.quantile(section, 0.05, axis=0) < floor - reach - 1.0) / len(sections)
+        # In many places: the floor must be seen in several sections, not in the tail alone.
+        seen.append((np.abs(section - floor) <= reach).mean(axis=0) > 0.02)
+    where = np.mean(seen[: max(1, len(seen) - 1)], axis=0)
     # Sharp: many more moments at the floor than just above it would be there by the music's own slope.
-    above = np.array([(np.abs(levels[:, b] - floor[b] - 2.0 * reach[b]) <= reach[b]).mean() for b in range(bands)])
     sharp = share > (1.0 if strong else 1.5) * above
     sure = (
         sharp

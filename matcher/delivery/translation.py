@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from dsp.audio import Samples
 from dsp.fir import Fir, FirStream, design
 from dsp.meters.loudness import k_weighting_response_db
-from dsp.meters.spectrum import band_centres_hz
 from dsp.units import db_from_gain, db_from_power
 from matcher.analysis import Source, opened
 from matcher.profile import OCTAVES_HZ, Profile
@@ -99,12 +98,8 @@ def _k_weight(profile: Profile) -> Array:
 
 def _sibilance(profile: Profile) -> Finding:
     """The sharpest twentieth of the moments that are heard: the sibilants' band against that of voices."""
-    power = 10.0 ** (profile.sketch.mid_db / 10.0)
-    centres = band_centres_hz()
-    sharp, voice = (
-        power[(centres >= low) & (centres <= high)].sum(axis=0) for low, high in (SIBILANT_HZ, VOICE_HZ)
-    )
-    whole = power.sum(axis=0)
+    sharp, voice = (profile.sketch.mid_power(*band_hz) for band_hz in (SIBILANT_HZ, VOICE_HZ))
+    whole = profile.sketch.mid_power()
     heard = whole > whole.max(initial=0.0) * 1e-3
     ratio_db = db_from_power(sharp[heard]) - db_from_power(voice[heard])
     excess = float(np.percentile(ratio_db, 95)) if len(ratio_db) else -99.0

@@ -20,6 +20,7 @@ from matcher.profile import THIRD_OCTAVES_HZ, Course, Profile
 from matcher.reference import Record
 
 Mask = NDArray[np.bool_]
+Floats = NDArray[np.float32]
 
 WINDOW = 10
 """Frames of 100 ms that are compared as one."""
@@ -30,7 +31,7 @@ DEEPEST_DB = 70.0
 HEARD_DB = 55.0
 NARROWEST_DB, WIDEST_DB = -40.0, 20.0
 """Beyond these the side against the mid says nothing."""
-MOST_FRAMES = 3000
+MOST_FRAMES = 2400
 """Longer tracks are represented by stretches, evenly spread."""
 STRETCH = 100
 SHARES = (1.0, 0.25, 0.06)
@@ -38,6 +39,8 @@ SHARES = (1.0, 0.25, 0.06)
 FEWEST = 20
 EQUAL = 0.002
 """Similarities this close are the same."""
+TOGETHER = 128
+"""Windows of one track that are held against all of the other at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,22 +172,45 @@ def _notes_db(power: Array, heard: Mask) -> Array:
     return np.clip(fine - fine[heard].mean(axis=0), -NOTE_LIMIT_DB, NOTE_LIMIT_DB)
 
 
-def _similarity(here: Array, there: Array) -> Array:
+def _similarity(here: Array, there: Array) -> Floats:
     """Correlation of every window of one track with every window of the other, shape (windows, windows)."""
-    product = here.astype(np.float32) @ there.T.astype(np.float32)
-    rows, columns = product.shape[0] - WINDOW + 1, product.shape[1] - WINDOW + 1
-    similar = np.zeros((rows, columns), dtype=np.float32)
-    for k in range(WINDOW):
-        similar += product[k : rows + k, k : columns + k]
-    one = np.ones(WINDOW)
-    sizes = [np.sqrt(np.convolve((x**2).sum(axis=1), one, "valid") + 1e-9).astype(np.float32) for x in (here, there)]
-    similar /= sizes[0][:, None]
-    similar /= sizes[1][None, :]
+    sizes, other_sizes = _sizes(here), _sizes(there)
+    notes, others = here.astype(np.float32), there.astype(np.float32)
+    similar = np.empty((len(sizes), len(other_sizes)), dtype=np.float32)
+    for start in range(0, len(sizes), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        similar[part] = _summed_products(notes[start : start + TOGETHER + WINDOW - 1], others)
+        similar[part] /= sizes[part, None] * other_sizes
     return similar
 
 
-def _nearest(similar: Array, sound_db: Array) -> tuple[Array, Array]:
+def _summed_products(notes: Floats, others: Floats) -> Floats:
+    """Of what is played in every window of one track with every window of the other, by doubling."""
+    doubled: Floats = notes @ others.T
+    rows, columns = doubled.shape[0] - WINDOW + 1, doubled.shape[1] - WINDOW + 1
+    total, covered, span = np.zeros((rows, columns), dtype=np.float32), 0, 1
+    while covered < WINDOW:
+        if WINDOW & span:
+            total += doubled[covered : rows + covered, covered : columns + covered]
+            covered += span
+        if covered < WINDOW:
+            doubled = doubled[:-span, :-span] + doubled[span:, span:]
+            span *= 2
+    return total
+
+
+def _sizes(notes: Array) -> Floats:
+    """Root of the summed squares of each window."""
+    squares = np.convolve((notes**2).sum(axis=1), np.ones(WINDOW), "valid")
+    return np.asarray(np.sqrt(squares + 1e-9), dtype=np.float32)
+
+
+def _nearest(similar: Floats, sound_db: Array) -> tuple[Array, Array]:
     """For every row the highest similarity, and the mean sound of all windows that reach it: loops repeat exactly."""
-    best = similar.max(axis=1)
-    equal = (similar >= best[:, None] - EQUAL).astype(np.float32)
-    return best, (equal @ sound_db.astype(np.float32)) / equal.sum(axis=1, keepdims=True)
+    best, sound = similar.max(axis=1), np.empty((len(similar), sound_db.shape[1]))
+    sounds = sound_db.astype(np.float32)
+    for start in range(0, len(similar), TOGETHER):
+        part = slice(start, start + TOGETHER)
+        equal = (similar[part] >= best[part, None] - EQUAL).astype(np.float32)
+        sound[part] = (equal @ sounds) / equal.sum(axis=1, keepdims=True)
+    return best, sound

@@ -49,7 +49,7 @@ def view(report: Report) -> dict[str, Any]:
 
 def track(profile: Profile) -> dict[str, Any]:
     """One track's curves and courses."""
-    peaks = 10.0 ** (profile.sketch.peak_db("whole").astype(np.float64) / 20.0)
+    peaks = 10.0 ** (profile.sketch.peak_db.astype(np.float64) / 20.0)
     loudness = np.maximum(short_term_lufs(profile.segment_power, hop_ms=100), LOWEST_LUFS)
     return {
         "name": profile.name,

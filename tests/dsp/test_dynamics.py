@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, sosfilt
 
-from dsp.meters.dynamics import BANDS, CROSSOVERS_HZ, SEGMENT_S, DynamicsMeter
+from dsp.meters.dynamics import BANDS, CROSSOVERS_HZ, SEGMENT_S, DynamicsMeter, figures
 from dsp.segments import Segments
 
 RATES_HZ = (8_000, 22_050, 44_100, 48_000, 69_313, 96_000)
@@ -117,6 +117,59 @@ def test_silence_is_not_denormal():
     assert not ((tail > 0) & (tail < np.finfo(np.float64).tiny)).any()
 
 
+def test_taken_segments_are_those_of_the_result():
+    """Who takes segments on the way gets the same ones, with the rest or none left for the end."""
+    samples = noise(44_100)
+    for cuts in ([10_000, 10_050, 30_000], [44_100]):
+        meter, parts = DynamicsMeter(44_100), []
+        for part in np.split(samples, cuts, axis=1):
+            meter.update(part)
+            waiting = meter.waiting
+            parts.append(meter.take())
+            assert parts[-1].power.shape == (4, waiting)
+        parts.append(meter.result())
+        whole = fed(samples, 44_100)
+        np.testing.assert_array_equal(np.hstack([p.peak for p in parts]), whole.peak)
+        np.testing.assert_allclose(np.hstack([p.power for p in parts]), whole.power, rtol=1e-12)
+
+
+# --- figures
+
+
+def plain_figures(power, peak):
+    """Crest and spreads by convolution, window by window."""
+
+    def level_db(course, length):
+        return 10 * np.log10(np.convolve(np.pad(course, 40), np.ones(length) / length, "valid") + 1e-20)
+
+    whole = level_db(power[3], 5)
+    heard = whole > whole.max() - 55.0
+    spreads = [np.subtract(*np.percentile(level_db(band, 5)[heard], [95, 50])) for band in power[:3]]
+    level = level_db(power[3], 40)
+    tops = np.lib.stride_tricks.sliding_window_view(np.pad(peak, 40), 40).max(axis=1)
+    heard = level > level.max() - 55.0
+    level, crest = level[heard], (20 * np.log10(tops + 1e-20) - level)[heard]
+    return np.array([np.median(crest[level >= np.median(level)]), *np.minimum(spreads, 30.0)])
+
+
+@pytest.mark.parametrize("segments", [80, 3_001, 140_000])
+def test_figures_are_their_twin(segments):
+    """Of any length, in double or in single precision."""
+    rng = np.random.default_rng(segments)
+    course = np.exp(rng.normal(-4.0, 1.5, (4, segments)))
+    course[:, segments // 2 : segments // 2 + 30] *= 1e-2
+    peak = np.sqrt(course[3]) * rng.uniform(1.5, 4.0, segments)
+    wanted = plain_figures(course, peak)
+    np.testing.assert_allclose(figures(course, peak), wanted, atol=1e-3)
+    np.testing.assert_allclose(figures(course.astype(np.float32), peak.astype(np.float32)), wanted, atol=1e-3)
+
+
+def test_figures_of_next_to_nothing():
+    """Shorter than two windows of the crest factor, or silent: no figures."""
+    assert not figures(np.ones((4, 79)), np.ones(79)).any()
+    assert not figures(np.zeros((4, 500)), np.zeros(500)).any()
+
+
 # --- the grid itself
 
 
@@ -130,7 +183,7 @@ def test_segments_are_direct_sums(rate_hz, duration_s, lengths):
     """Maxima and means over the grid are those of slices, at rates where segments are no whole number of samples."""
     total = sum(lengths)
     values = np.random.default_rng(total).random(total)
-    grid, start = Segments(duration_s, rate_hz), 0
+    grid, start = Segments(duration_s, rate_hz, 1), 0
     for length in lengths:
         part = values[start : start + length]
         stops = grid.cut(length)
@@ -150,7 +203,7 @@ def test_segments_are_direct_sums(rate_hz, duration_s, lengths):
 @pytest.mark.parametrize("rate_hz", [22_050, 69_313])
 def test_grid_does_not_drift(rate_hz):
     """After an hour a boundary is still within half a sample of where it belongs."""
-    grid = Segments(0.01, rate_hz)
+    grid = Segments(0.01, rate_hz, 1)
     late = grid.boundaries(3, 360_000)
     np.testing.assert_allclose(late, np.arange(360_000, 360_003) * 0.01 * rate_hz, atol=0.5)
     assert set(np.diff(grid.boundaries(1_000))) == {int(0.01 * rate_hz), int(0.01 * rate_hz) + 1}
