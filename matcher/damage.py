@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
 
@@ -298,15 +299,18 @@ def _searched(
     inspector = Inspector(audio.sample_rate_hz, audio.channels, strong=strong)
     builder = ProfileBuilder(audio.sample_rate_hz, audio.channels) if wanted else None
     taken = 0
-    for block in audio.blocks():
-        inspector.update(block)
-        if builder is not None:
-            builder.update(block)
-        taken += block.shape[1]
-        if progress is not None:
-            progress(min(1.0, taken / max(audio.length_samples, 1)))
-    profile = None if builder is None else builder.result(name, identity)
-    results = inspector.results()
+    with ThreadPoolExecutor(1) as beside:
+        for block in audio.blocks():
+            searched = beside.submit(inspector.update, block)
+            if builder is not None:
+                builder.update(block)
+            searched.result()
+            taken += block.shape[1]
+            if progress is not None:
+                progress(min(1.0, taken / max(audio.length_samples, 1)))
+        found = beside.submit(inspector.results)
+        profile = None if builder is None else builder.result(name, identity)
+        results = found.result()
     if results["declick"].clicks and not strong:
         results["declick"] = _looked_at_closely(audio)
     results["declick"] = _without_corners(audio, results["declick"], results["declip"])

@@ -30,13 +30,28 @@ VECTOR_CLONES void add_scaled(double *y, const double *x, double scale, size_t c
         y[n] += scale * x[n];
 }
 
-// One step of the lattice: forward and backward errors of the next order, written over those of the last.
-VECTOR_CLONES void lattice(double *forward, double *backward, double k, size_t count) {
-    for (size_t n = 0; n < count; ++n) {
+// One step of the lattice: forward and backward errors of the next order, written over those of the last. Returns the sum
+// of their squares.
+VECTOR_CLONES double lattice(double *forward, double *backward, double k, size_t count) {
+    double lanes[LANES] = {}, sum = 0.0;
+    size_t n = 0;
+    for (; n + LANES <= count; n += LANES)
+        for (size_t i = 0; i < LANES; ++i) {
+            const double f = forward[n + i], b = backward[n + i];
+            const double next_f = f + k * b, next_b = b + k * f;
+            forward[n + i] = next_f;
+            backward[n + i] = next_b;
+            lanes[i] += next_f * next_f + next_b * next_b;
+        }
+    for (; n < count; ++n) {
         const double f = forward[n], b = backward[n];
         forward[n] = f + k * b;
         backward[n] = b + k * f;
+        sum += forward[n] * forward[n] + backward[n] * backward[n];
     }
+    for (double lane : lanes)
+        sum += lane;
+    return sum;
 }
 
 // Coefficients (1, a1 ... ap) of the next order by Levinson's step.
@@ -49,11 +64,13 @@ void raise_order(Vector &a, Vector &scratch, double k) {
 // Burg's method with the errors of all stretches summed; returns the mean squared prediction error.
 double burg(const std::vector<Stretch> &stretches, size_t order, Vector &a) {
     std::vector<Vector> forward, backward;
+    Vector squares;  // of both errors of each stretch that the next order looks at
     double power = 0.0, total = 0.0;
     for (auto [x, count] : stretches) {
         forward.emplace_back(x, x + count);
         backward.emplace_back(x, x + count);
-        power += dot(x, x, count);
+        squares.push_back(2.0 * dot(x, x, count));
+        power += 0.5 * squares.back();
         total += static_cast<double>(count);
     }
     a.assign(1, 1.0);
@@ -68,7 +85,7 @@ double burg(const std::vector<Stretch> &stretches, size_t order, Vector &a) {
             const size_t count = forward[s].size() - p;
             const double *f = forward[s].data() + p, *b = backward[s].data();
             cross += dot(f, b, count);
-            energy += dot(f, f, count) + dot(b, b, count);
+            energy += squares[s] - f[-1] * f[-1] - b[count] * b[count];
         }
         if (!(energy > 0.0))
             break;
@@ -77,7 +94,7 @@ double burg(const std::vector<Stretch> &stretches, size_t order, Vector &a) {
         error *= 1.0 - k * k;
         for (size_t s = 0; s < forward.size(); ++s)
             if (forward[s].size() > p)
-                lattice(forward[s].data() + p, backward[s].data(), k, forward[s].size() - p);
+                squares[s] = lattice(forward[s].data() + p, backward[s].data(), k, forward[s].size() - p);
     }
     a.resize(order + 1, 0.0);
     return error;

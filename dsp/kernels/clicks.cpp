@@ -313,6 +313,7 @@ private:
         Vector top(cells), scale(cells, 1e30);
         std::vector<std::pair<size_t, size_t>> spans;
         for (int round = 0; round < ROUNDS; ++round) {
+            const Vector before(y);
             if (!model(y, round > 0, a, e))
                 return;
             cells_of(e.data(), cells, top.data());
@@ -325,13 +326,16 @@ private:
             std::reverse_copy(x, x + length, reversed.begin());
             predict(reversed.data() + ORDER, a.data(), backward.data() + ORDER, length - ORDER);
             std::reverse(backward.begin(), backward.end());
-            spans = spans_of(forward, backward, scale, margin, length - margin,
-                             round + 1 < ROUNDS ? 2 * longest() : longest());
-            std::copy(x, x + length, y.begin());
-            for (auto [first, stop] : spans)
-                autoregression::fill_gap(y.data(), first, stop, a, 0);
+            const bool last = round + 1 == ROUNDS;
+            fill_spans(x, y, a, spans = spans_of(forward, backward, scale, margin, length - margin, last ? longest() : 2 * longest()));
+            if (round == 0 && !stands_out(spans, forward, scale))
+                return;
             if (spans.empty())
                 break;
+            if (!last && round > 0 && y == before) {  // the next rounds would find the same
+                fill_spans(x, y, a, spans = spans_of(forward, backward, scale, margin, length - margin, longest()));
+                break;
+            }
         }
         const int64_t origin = (segments_ - 2) * static_cast<int64_t>(segment_) + static_cast<int64_t>(side);
         join(x, y, a, spans, scale);
@@ -350,6 +354,22 @@ private:
             found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak,
                                  signs_of(x, y, forward, backward, left, spans, n, scale[first / cell_])});
         }
+    }
+
+    // Whether anything brief stands out as much as the screen asks for: the first model tells, unless all is to be looked at.
+    bool stands_out(const std::vector<std::pair<size_t, size_t>> &spans, const Vector &forward, const Vector &scale) const {
+        return screened_ <= 0.0 || std::any_of(spans.begin(), spans.end(), [&](const auto &span) {
+                   const auto [first, stop] = span;
+                   const bool mine = first >= segment_ / 2 && first < segment_ / 2 + segment_;
+                   return mine && stop - first <= longest() &&
+                          highest(forward.data() + first, stop - first) > screened_ * scale[first / cell_];
+               });
+    }
+
+    static void fill_spans(const double *x, Vector &y, const Vector &a, const std::vector<std::pair<size_t, size_t>> &spans) {
+        std::copy(x, x + y.size(), y.begin());
+        for (auto [first, stop] : spans)
+            autoregression::fill_gap(y.data(), first, stop, a, 0);
     }
 
     // forward, backward: prediction errors of the sound x; left: of y, whose spans are filled in.

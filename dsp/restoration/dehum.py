@@ -372,8 +372,9 @@ class Comb:
         hop_s = self.hop / self.rate
 
         def moved(track: Reals) -> tuple[Complexes, Reals]:
-            cycles = self._phase(times, track).at(at)[0] - before
-            return _lines(base * np.exp(-2j * np.pi * self.orders[:, None, None] * cycles), len(times))
+            turn = np.exp(-2j * np.pi * (self._phase(times, track).at(at)[0] - before))
+            every = np.cumprod(np.broadcast_to(turn, (len(self.orders), len(turn))), axis=0)
+            return _lines(base * every[:, None], len(times))
 
         for reach_hz in (0.06, 0.02, 0.01, 0.01):
             track = track + _correction(lines, noise, self.orders, track, reach_hz, hop_s)
@@ -416,6 +417,8 @@ class Comb:
             return NOTHING
         track = np.array(self._track)
         mean_hz = float(track.mean())
+        if presence < _least_presence(strong) or abs(mean_hz / self.mains_hz - 1.0) > _CENTRE:
+            return Hum(mean_hz, NOTHING.level_dbfs, (), presence, 0.0, None)
         passages = [self._passage(run) for run in _runs(self._frames)]
         weights = np.array([passage.times.size for passage in passages], dtype=np.float64)
         kept = [passage.significant(strong=strong) for passage in passages]
@@ -424,7 +427,7 @@ class Comb:
         power = np.max([np.sum(p.power() * k, axis=0).max() for p, k in zip(passages, kept, strict=True)])
         harmonics = tuple(int(k) for k in self.orders[np.any([k.any(axis=1) for k in kept], axis=0)])
         dehum = None
-        if spread_db <= _SPREAD_DB and _is_hum(self, mean_hz, presence, steadiness, harmonics, strong=strong):
+        if spread_db <= _SPREAD_DB and _stands(steadiness, harmonics, strong=strong):
             # Once it is hum, weaker lines of it are believed too, shrunk by what they may be wrong.
             dehum = self._settings(passages, [passage.significant(strong=True) for passage in passages])
         return Hum(mean_hz, float(db_from_power(power)), harmonics, presence, steadiness, dehum)
@@ -470,15 +473,18 @@ def best_path(score: Reals) -> tuple[NDArray[np.int64], float]:
     """States (frames,) of the path of highest total through `score` (frames, states), and its mean."""
     frames, states = score.shape
     came = np.zeros((frames, states), dtype=np.int64)
-    total = score[0].copy()
     moves = np.arange(-_MOST_STEPS, _MOST_STEPS + 1)
     costs = 0.05 * np.abs(moves)[:, None]
+    every = np.arange(states)
+    padded = np.full(states + 2 * _MOST_STEPS, -1e9)
+    total = padded[_MOST_STEPS:-_MOST_STEPS]  # what lies beside it is out of reach
+    shifted = np.lib.stride_tricks.sliding_window_view(padded, states)
+    total[:] = score[0]
     for n in range(1, frames):
-        padded = np.pad(total, _MOST_STEPS, constant_values=-1e9)
-        options = np.lib.stride_tricks.sliding_window_view(padded, states) - costs
+        options = shifted - costs
         best = options.argmax(axis=0)
-        came[n] = np.clip(np.arange(states) + moves[best], 0, states - 1)
-        total = options[best, np.arange(states)] + score[n]
+        came[n] = every + moves[best]
+        total[:] = options[best, every] + score[n]
     path = np.empty(frames, dtype=np.int64)
     path[-1] = total.argmax()
     for n in range(frames - 1, 0, -1):
@@ -490,9 +496,12 @@ def _lines(base: Complexes, frames: int) -> tuple[Complexes, Reals]:
     """Complex amplitude of each line in Hann frames of two hops, and the noise power in it from beside it."""
     size = 2 * _BASE
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(size) + 0.5) / size)
-    windows = np.lib.stride_tricks.sliding_window_view(base, size, axis=2)[:, :, ::_BASE][:, :, :frames]
     turns = np.exp(-2j * np.pi * np.outer(np.arange(size) + 0.5, np.append(_RING, 0)) / size)
-    found = 2.0 * (windows @ (turns * (hann / hann.sum())[:, None]))
+    weighed = 2.0 * turns * (hann / hann.sum())[:, None]
+    # A frame is two hops, and each hop is the end of one frame and the beginning of the next.
+    hops = base[..., : (frames + 1) * _BASE].reshape(*base.shape[:2], frames + 1, _BASE)
+    begun, ended = hops @ weighed[:_BASE], hops @ weighed[_BASE:]
+    found = begun[..., :-1, :] + ended[..., 1:, :]
     ring = np.abs(found[..., :-1]) ** 2
     # The median of exponential noise is ln 2 of its mean; a partial of the music beside the line does not move it.
     return found[..., -1].copy(), np.median(ring, axis=-1) / np.log(2.0) + 1e-16
@@ -607,7 +616,7 @@ class Passage:
         high = np.minimum(low + 1, len(knots) - 1)
         weight = 1.0 / self.noise
         for _ in range(4):
-            amplitude, variance = _tridiagonal(weight, self.lines, low, high, share, len(knots))
+            amplitude, variance = _tridiagonal(weight, self.lines, low, share, len(knots))
             model = amplitude[..., low] * (1.0 - share) + amplitude[..., high] * share
             miss = np.abs(self.lines - model) ** 2
             weight = 1.0 / (self.noise + miss / 4.0)
@@ -664,19 +673,20 @@ class Passage:
 
 
 def _tridiagonal(
-    weight: Reals, lines: Complexes, low: NDArray[np.int64], high: NDArray[np.int64], share: Reals, count: int
+    weight: Reals, lines: Complexes, low: NDArray[np.int64], share: Reals, count: int
 ) -> tuple[Complexes, Reals]:
     """Amplitudes at the knots and their variances, (orders, channels, knots), for each line on its own."""
     shape = (*lines.shape[:2], count)
     main, side, right = np.zeros(shape), np.zeros(shape), np.zeros(shape, dtype=np.complex128)
-    for n, (a, b, s) in enumerate(zip(low, high, share, strict=True)):
-        w, y = weight[..., n], lines[..., n]
-        main[..., a] += w * (1.0 - s) ** 2
-        right[..., a] += w * (1.0 - s) * y
-        if b != a:
-            main[..., b] += w * s**2
-            side[..., a] += w * s * (1.0 - s)
-            right[..., b] += w * s * y
+    # Knots lie several frames apart, so that between any two of them there are some.
+    pieces = max(count - 1, 1)
+    starts = np.searchsorted(low, np.arange(pieces))
+    main[..., :pieces] = np.add.reduceat(weight * (1.0 - share) ** 2, starts, axis=-1)
+    right[..., :pieces] = np.add.reduceat(weight * (1.0 - share) * lines, starts, axis=-1)
+    if count > 1:
+        main[..., 1:] += np.add.reduceat(weight * share**2, starts, axis=-1)
+        side[..., :-1] = np.add.reduceat(weight * share * (1.0 - share), starts, axis=-1)
+        right[..., 1:] += np.add.reduceat(weight * share * lines, starts, axis=-1)
     # A knot that nothing speaks for leans on the next.
     lean = 1e-6 * main.mean(axis=2)
     main[..., 1:] += lean[..., None]
@@ -694,14 +704,15 @@ def _tridiagonal(
     return found, variance
 
 
-def _is_hum(
-    comb: Comb, mean_hz: float, presence: float, steadiness: float, harmonics: tuple[int, ...], *, strong: bool
-) -> bool:
-    """Whether the lines are the mains': near their frequency, nearly always there, never moving with the music."""
+def _least_presence(strong: bool) -> float:
+    """Share of the file from which on lines that come and go may be the mains'."""
+    return 0.2 if strong else 0.5
+
+
+def _stands(steadiness: float, harmonics: tuple[int, ...], *, strong: bool) -> bool:
+    """Whether lines never move with the music."""
     return (
-        abs(mean_hz / comb.mains_hz - 1.0) <= _CENTRE
-        and presence >= (0.2 if strong else 0.5)
-        and steadiness >= (0.6 if strong else 0.85)
+        steadiness >= (0.6 if strong else 0.85)
         and len(harmonics) >= (1 if strong else 2)
         and harmonics[0] <= 3  # the higher ones alone are another tone's
     )
