@@ -70,26 +70,25 @@ def believed(
     if not len(seen):
         nothing = np.zeros_like(difference)
         return Estimate(frequency_hz, difference, nothing, np.sqrt(np.diag(mastering)), heard, float(scales_db[-1]))
-    flat = (np.zeros_like(difference), 1.0 - sum(share for _, share in shapes))
-    evidence, means, variances, scales = [], [], [], []
+    curves = np.array([np.zeros_like(difference), *(shape for shape, _ in shapes)])
+    shares = np.array([1.0 - sum(share for _, share in shapes), *(share for _, share in shapes)])
+    evidence, means, variances = [], [], []
     for scale, strength in itertools.product(scales_db, strengths):
         wanted = strength**2 * mastering
         total = (wanted + scale**2 * music + floor_db**2 * np.eye(len(difference)))[np.ix_(seen, seen)]
         lower = np.linalg.cholesky(total)
-        half = np.linalg.solve(lower, wanted[seen])
-        variance = np.maximum(np.diag(wanted) - (half**2).sum(axis=0), 0.0)
+        left = (difference - curves).T[seen]
+        half, white = np.split(np.linalg.solve(lower, np.hstack([wanted[seen], left])), [len(difference)], axis=1)
         likely = 0.0 if expected is None else -0.5 * ((np.log(scale) - expected[0]) / expected[1]) ** 2
-        for shape, share in (flat, *shapes):
-            white = np.linalg.solve(lower, (difference - shape)[seen])
-            evidence.append(likely + np.log(share) - 0.5 * white @ white - np.log(np.diag(lower)).sum())
-            means.append(shape + half.T @ white)
-            variances.append(variance)
-            scales.append(scale)
-    weight = np.exp(np.array(evidence) - max(evidence))
+        evidence.append(likely + np.log(shares) - 0.5 * (white**2).sum(axis=0) - np.log(np.diag(lower)).sum())
+        means.append(curves + (half.T @ white).T)
+        variances.append(np.maximum(np.diag(wanted) - (half**2).sum(axis=0), 0.0))
+    weight = np.exp(np.array(evidence) - np.max(evidence))
     weight /= weight.sum()
-    mean = weight @ np.array(means)
-    spread = weight @ (np.array(variances) + (np.array(means) - mean) ** 2)
-    scale = float(np.exp(weight @ np.log(scales)))
+    mean = np.einsum("sk,skb->b", weight, np.array(means))
+    apart = (np.array(means) - mean) ** 2
+    spread = weight.sum(axis=1) @ np.array(variances) + np.einsum("sk,skb->b", weight, apart)
+    scale = float(np.exp(weight.sum(axis=1) @ np.log(np.repeat(scales_db, len(strengths)))))
     return Estimate(frequency_hz, difference, mean, np.sqrt(spread), heard, scale)
 
 
