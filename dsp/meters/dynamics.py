@@ -90,12 +90,13 @@ def _sliding(of: Callable[..., Array], length: int, *courses: Array) -> NDArray[
 
     Windows that reach over the ends see silence there, as they would if silence were part of the track.
     """
-    padded = [np.pad(course, CREST_SEGMENTS) for course in courses]
-    windows = len(padded[0]) - length + 1
+    padded = np.zeros((len(courses), len(courses[0]) + 2 * CREST_SEGMENTS), dtype=courses[0].dtype)
+    padded[:, CREST_SEGMENTS:-CREST_SEGMENTS] = courses
+    windows = padded.shape[1] - length + 1
     out = np.empty(windows, dtype=np.float32)
     for start in range(0, windows, PIECE_SEGMENTS):
         stop = min(start + PIECE_SEGMENTS, windows)
-        out[start:stop] = of(length, *(course[start : stop + length - 1] for course in padded))
+        out[start:stop] = of(length, *padded[:, start : stop + length - 1])
     return out
 
 
@@ -106,8 +107,9 @@ def _heard(level_db: NDArray[np.float32]) -> NDArray[np.bool_]:
 def _running_mean(values: Array, length: int) -> Array:
     """Mean of every `length` neighbours."""
     total = np.cumsum(values, dtype=np.float64)
-    total[length:] -= total[:-length].copy()
-    return np.maximum(total[length - 1 :], 0.0) / length
+    mean = total[length - 1 :].copy()
+    mean[1:] -= total[:-length]
+    return np.maximum(mean, 0.0) / length
 
 
 def _mean_db(length: int, power: Array) -> Array:

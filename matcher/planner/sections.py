@@ -54,17 +54,19 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     order = np.argsort(energy, kind="stable")
     order = order[energy[order] > energy.max() * 10.0 ** (-QUIETEST_DB / 10.0)]
     taken = np.zeros(len(energy) + length, dtype=bool)
-    sections = []
+    starts = []
     for rank in np.linspace(1.0, 0.05, COUNT):
         free = [i for i in order[: max(1, int(np.ceil(rank * len(order))))] if not taken[i : i + length].any()]
         if not free:
             continue
         taken[free[-1] : free[-1] + length] = True
-        start = int((first + free[-1]) * HOP * rate / 100 + 0.5)
+        starts.append(int((first + free[-1]) * HOP * rate / 100 + 0.5))
+    sections = []
+    for start in sorted(starts):  # in this order, since some formats can only be read on from where one is
         run_in = min(start, int(RUN_IN_S * rate))
         count = min(int(SECTION_S * rate), audio.length_samples - start)
-        sections.append((start, Section(audio.read(start - run_in, run_in + count), run_in)))
-    return [section for _, section in sorted(sections, key=lambda pair: pair[0])]
+        sections.append(Section(audio.read(start - run_in, run_in + count), run_in))
+    return sections
 
 
 @dataclass(frozen=True, eq=False)
