@@ -136,6 +136,8 @@ def main(
     for title, rows in tables.items():
         if rows:
             show(console, title, rows)
+        else:
+            console.print(f"{title}: none")
     if json_path is not None:
         json_path.write_text(json.dumps(tables, indent=2) + "\n")
     if plot is not None:

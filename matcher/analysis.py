@@ -38,15 +38,20 @@ def opened(source: Source) -> contextlib.AbstractContextManager[AudioSource]:
 class ProfileBuilder:
     """All meters at once over one stream."""
 
-    def __init__(self, sample_rate_hz: int, channels: int, speakers: Speakers | None = None) -> None:
-        """speakers: of more than two channels, which are heard in stereo by all but loudness and peaks."""
+    def __init__(
+        self, sample_rate_hz: int, channels: int, speakers: Speakers | None = None, *, expected_samples: int = 0
+    ) -> None:
+        """speakers: of more than two channels, which are heard in stereo by all but loudness and peaks.
+
+        expected_samples: how many will come, as far as that is known: what is kept of them needs less memory then.
+        """
         self.sample_rate_hz, self.channels, self.speakers = sample_rate_hz, channels, speakers
         self.length_samples = 0
         weights = None if speakers is None else speakers.weights
         self._loudness = LoudnessMeter(sample_rate_hz, channels, weights=weights)
         self._true_peak = TruePeakMeter(sample_rate_hz, channels)
         self._clipping = ClippingMeter(channels)
-        self._sketch = SketchBuilder(sample_rate_hz)
+        self._sketch = SketchBuilder(sample_rate_hz, expected_samples)
         self._spectrum = LongSpectrum(
             sample_rate_hz, (("mid", TONE_EDGES_HZ), ("mid", NOTE_EDGES_HZ), ("side", TONE_EDGES_HZ))
         )
@@ -108,7 +113,9 @@ def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None
 
 def measure(audio: AudioSource, name: str, identity: str, progress: Progress | None = None) -> Profile:
     """One pass over opened audio."""
-    builder = ProfileBuilder(audio.sample_rate_hz, audio.channels, audio.speakers)
+    builder = ProfileBuilder(
+        audio.sample_rate_hz, audio.channels, audio.speakers, expected_samples=audio.length_samples
+    )
     for block in audio.blocks(BLOCK_SAMPLES):
         builder.update(block)
         if progress is not None:

@@ -297,7 +297,9 @@ def _searched(
 ) -> tuple[Profile | None, tuple[Finding, ...]]:
     """One pass for the damage, and for the profile where it is wanted."""
     inspector = Inspector(audio.sample_rate_hz, audio.channels, strong=strong)
-    builder = ProfileBuilder(audio.sample_rate_hz, audio.channels) if wanted else None
+    builder = None
+    if wanted:
+        builder = ProfileBuilder(audio.sample_rate_hz, audio.channels, expected_samples=audio.length_samples)
     taken = 0
     with ThreadPoolExecutor(1) as beside:
         for block in audio.blocks():

@@ -212,7 +212,9 @@ class Profile(Balance):
     @property
     def segment_power(self) -> NDArray[np.float64]:
         """K-weighted power of every 10 ms, to within half a percent."""
-        return 10.0 ** (self.segment_db.astype(np.float64) / 10.0)
+        power = self.segment_db.astype(np.float64)
+        power /= 10.0
+        return np.power(10.0, power, out=power)
 
     @cached_property
     def psr_db(self) -> float:

@@ -127,6 +127,13 @@ class Stream:
         """Of the result."""
         return resampled_length_samples(self.audio.length_samples, self.audio.sample_rate_hz, self.sample_rate_hz)
 
+    def builder(self) -> ProfileBuilder:
+        """What measures the result."""
+        audio = self.audio
+        return ProfileBuilder(
+            self.sample_rate_hz, audio.channels, audio.speakers, expected_samples=self.length_samples
+        )
+
     def processor(self, chain: Chain) -> Processor:
         """A fresh run of a chain over all channels."""
         speakers = self.audio.speakers
@@ -160,7 +167,7 @@ class Stream:
 
 def _into_memory(stream: Stream, chain: Chain) -> Rendered:
     run = stream.processor(chain)
-    builder = ProfileBuilder(stream.sample_rate_hz, stream.audio.channels, stream.audio.speakers)
+    builder = stream.builder()
     parts = []
     with contextlib.closing(stream.through(run)) as blocks:
         for block in blocks:
@@ -190,7 +197,7 @@ def _into_file(stream: Stream, chain: Chain, wanted: _Wanted) -> Rendered:
     if dither != "none" and not kept:
         steps.append(Dither(bit_depth=format.dither_bits, shaped=dither == "shaped"))
     run = stream.processor(Chain(tuple(steps)))
-    builder = ProfileBuilder(stream.sample_rate_hz, audio.channels, audio.speakers)
+    builder = stream.builder()
     told = carried(audio, stream.sample_rate_hz)
     writer = AudioWriter(
         wanted.output,

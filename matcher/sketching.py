@@ -8,12 +8,37 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
+from dsp.meters.dynamics import BANDS as DYNAMICS_BANDS
 from dsp.meters.dynamics import SEGMENT_S, Dynamics, DynamicsMeter, figures
-from dsp.meters.spectrum import BandMeter
+from dsp.meters.spectrum import BANDS, BLOCK_S, BandMeter
 from matcher.profile import Sketch, coded
 
 PIECE_S = 20.0
 """So much is brought into the sketch's steps at a time."""
+
+
+class Columns:
+    """The columns of one array, which come piece by piece; joining them in the end would hold all of them twice."""
+
+    def __init__(self, rows: int, dtype: type[np.generic], expected: int) -> None:
+        """expected: how many there will be, as far as that is known; more find room as well."""
+        self._array = np.empty((rows, max(expected, 1)), dtype=dtype)
+        self._count = 0
+
+    def add(self, piece: NDArray[Any]) -> None:
+        """The next ones, (rows, columns)."""
+        stop = self._count + piece.shape[1]
+        if stop > self._array.shape[1]:
+            larger = np.empty((len(self._array), max(stop, 2 * self._count)), dtype=self._array.dtype)
+            larger[:, : self._count] = self._array[:, : self._count]
+            self._array = larger
+        self._array[:, self._count : stop] = piece
+        self._count = stop
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """All that came."""
+        return self._array[:, : self._count]
 
 
 class SketchBuilder:
@@ -23,11 +48,14 @@ class SketchBuilder:
     the sketch holds them, but in single precision.
     """
 
-    def __init__(self, sample_rate_hz: int) -> None:
+    def __init__(self, sample_rate_hz: int, expected_samples: int = 0) -> None:
+        """expected_samples: as many as there will be, as far as that is known."""
+        expected_s = expected_samples / sample_rate_hz
+        blocks, segments = int(expected_s / BLOCK_S) + 1, int(expected_s / SEGMENT_S) + 1
         self._bands, self._dynamics = BandMeter(sample_rate_hz), DynamicsMeter(sample_rate_hz)
-        self._mid: list[NDArray[np.uint8]] = []
-        self._coded: list[NDArray[np.uint8]] = []
-        self._levels: list[NDArray[np.float32]] = []
+        self._mid = Columns(BANDS, np.uint8, blocks)
+        self._coded = Columns(len(DYNAMICS_BANDS) + 1, np.uint8, segments)
+        self._levels = Columns(len(DYNAMICS_BANDS) + 1, np.float32, segments)
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
@@ -37,20 +65,12 @@ class SketchBuilder:
             self._keep(self._bands.take(), self._dynamics.take())
 
     def _keep(self, mid: NDArray[np.float32], dynamics: Dynamics) -> None:
-        self._mid.append(coded(mid))
-        self._coded.append(coded(np.vstack([dynamics.power, dynamics.peak[3:] ** 2])))
-        self._levels.append(np.vstack([dynamics.power, dynamics.peak[3:]]).astype(np.float32))
+        self._mid.add(coded(mid))
+        self._coded.add(coded(np.vstack([dynamics.power, dynamics.peak[3:] ** 2])))
+        self._levels.add(np.vstack([dynamics.power, dynamics.peak[3:]]))
 
     def result(self) -> tuple[Sketch, NDArray[np.float64]]:
         """The sketch, and the four of `dsp.meters.dynamics.figures`; ends the stream."""
         self._keep(self._bands.result(), self._dynamics.result())
-        mid, course = _joined(self._mid), _joined(self._coded)
-        levels = _joined(self._levels)
-        return Sketch(mid, course[:-1], course[-1]), figures(levels[:-1], levels[-1])
-
-
-def _joined(parts: list[NDArray[Any]]) -> NDArray[Any]:
-    """Side by side; what is joined is let go."""
-    whole = np.concatenate(parts, axis=1)
-    parts.clear()
-    return whole
+        course, levels = self._coded.array, self._levels.array
+        return Sketch(self._mid.array, course[:-1], course[-1]), figures(levels[:-1], levels[-1])

@@ -14,7 +14,7 @@ Mono is counted once: it reads 3.01 LU below the same signal on two channels. A 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,17 +104,21 @@ def loudness(segment_power: Powers) -> Loudness:
 
 def integrated_lufs(segment_power: Powers) -> float:
     """Gated loudness: 400 ms blocks every 100 ms, above -70 LUFS and above 10 LU below their mean (BS.1770-5)."""
-    blocks = _windows(segment_power, MOMENTARY_SEGMENTS, GATING_HOP_MS)
-    loud = blocks[blocks > _power(ABSOLUTE_GATE_LUFS)]
-    if not loud.size:
-        return FLOOR_DB
-    return float(_lufs(loud[loud > loud.mean() * power_from_db(-10.0)].mean()))
+    return _gated_lufs(_windows(segment_power, MOMENTARY_SEGMENTS, GATING_HOP_MS))
 
 
 def isolated_lufs(segment_power: Powers) -> float:
     """Integrated loudness as if silence lay around the music: silence that does changes nothing, as in the standard
     it does by hundredths."""
-    return integrated_lufs(np.pad(segment_power, MOMENTARY_SEGMENTS))
+    around = MOMENTARY_SEGMENTS
+    return _gated_lufs(_windows(segment_power, MOMENTARY_SEGMENTS, GATING_HOP_MS, before=around, after=around))
+
+
+def _gated_lufs(blocks: Powers) -> float:
+    loud = blocks[blocks > _power(ABSOLUTE_GATE_LUFS)]
+    if not loud.size:
+        return FLOOR_DB
+    return float(_lufs(loud[loud > loud.mean() * power_from_db(-10.0)].mean()))
 
 
 def momentary_lufs(segment_power: Powers, *, hop_ms: int = SEGMENT_MS) -> Powers:
@@ -135,8 +139,7 @@ def loudness_range_lu(segment_power: Powers) -> float:
 
     The standard's 1.5 s of silence after a file are added here. 0.0 where nothing passes the gates.
     """
-    ended = np.concatenate([segment_power, np.zeros(RANGE_TAIL_SEGMENTS)])
-    power = _windows(ended, SHORT_TERM_SEGMENTS, GATING_HOP_MS)
+    power = _windows(segment_power, SHORT_TERM_SEGMENTS, GATING_HOP_MS, after=RANGE_TAIL_SEGMENTS)
     power = power[power >= _power(ABSOLUTE_GATE_LUFS)]
     if not power.size:
         return 0.0
@@ -181,18 +184,26 @@ def k_weighting_response_db(frequency_hz: NDArray[np.float64], sample_rate_hz: i
     return db_from_gain(gain)
 
 
-def _windows(segment_power: Powers, segments: int, hop_ms: int) -> Powers:
-    """Mean power of every whole window of `segments`, one each `hop_ms`."""
+def _windows(segment_power: Powers, segments: int, hop_ms: int, *, before: int = 0, after: int = 0) -> Powers:
+    """Mean power of every whole window of `segments`, one each `hop_ms`, with silent segments before and after."""
+    pieces = _pieces_of_windows(segment_power, segments, hop_ms, before, after)
+    return np.concatenate([np.empty(0), *pieces])
+
+
+def _pieces_of_windows(
+    segment_power: Powers, segments: int, hop_ms: int, before: int = 0, after: int = 0
+) -> Iterator[Powers]:
+    """The same, so many at a time: there may be hours of them."""
     if hop_ms < SEGMENT_MS or hop_ms % SEGMENT_MS:
         raise SettingsError(f"hop_ms: {hop_ms} is not a multiple of {SEGMENT_MS}")
     hop = hop_ms // SEGMENT_MS
-    starts = np.arange(0, segment_power.size - segments + 1, hop)
-    power = np.empty(starts.size)
-    for first in range(0, starts.size, PIECE_WINDOWS):  # there may be hours of them
-        part = slice(first, first + PIECE_WINDOWS)
-        within = segment_power[starts[part][0] : starts[part][-1] + segments]
-        power[part] = _sliding_sum(within, segments)[::hop] / segments
-    return power
+    count = (before + segment_power.size + after - segments) // hop + 1
+    for first in range(0, count, PIECE_WINDOWS):
+        last = min(first + PIECE_WINDOWS, count) - 1
+        start, stop = first * hop - before, last * hop - before + segments
+        silence = max(0, -start), max(0, stop - segment_power.size)
+        within = np.pad(segment_power[max(0, start) : max(0, stop)], silence)
+        yield _sliding_sum(within, segments)[::hop] / segments
 
 
 def _sliding_sum(values: Powers, width: int) -> Powers:
@@ -213,8 +224,8 @@ def _sliding_sum(values: Powers, width: int) -> Powers:
 
 
 def _highest_lufs(segment_power: Powers, segments: int) -> float:
-    power = _windows(segment_power, segments, SEGMENT_MS)
-    return float(_lufs(power.max(keepdims=True))[0]) if power.size else FLOOR_DB
+    pieces = _pieces_of_windows(segment_power, segments, SEGMENT_MS)
+    return max((float(_lufs(power.max(keepdims=True))[0]) for power in pieces), default=FLOOR_DB)
 
 
 def _lufs(power: Powers) -> Powers:

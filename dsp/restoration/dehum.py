@@ -235,7 +235,7 @@ NOTHING = Hum(0.0, -200.0, (), 0.0, 0.0, None)
 class HumDetector:
     """Hum in one stream of one or two channels, the same whatever the blocks; `strong` believes weaker signs.
 
-    Memory grows by a few hundred bytes for each second in which a comb of lines is seen, and not otherwise.
+    Memory grows by some 1,300 bytes for each second in which a comb of lines is seen, and not otherwise.
     Raises AudioError on less than one channel, or a rate that no sound has.
     """
 

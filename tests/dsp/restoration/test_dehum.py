@@ -2,6 +2,7 @@
 
 import functools
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -93,6 +94,22 @@ def test_a_change_of_level_is_followed():
     added = hum(50.0, -30.0) * np.linspace(1.0, 0.25, SECONDS * RATE_HZ)
     wrong = added - subtracted(found(music() + added).settings(), added.shape[1])
     assert db(wrong, added) <= -20.0
+
+
+def test_little_is_kept_of_a_hum():
+    """What is kept of each second in which lines are followed stays below 2 kB."""
+    chunk_s, chunks = 64, 8
+    added = hum(seconds=chunk_s) + 0.001 * np.random.default_rng(5).normal(size=(2, chunk_s * RATE_HZ))
+    detector, kept = HumDetector(RATE_HZ, 2), []
+    tracemalloc.start()
+    try:
+        for _ in range(chunks):
+            detector.update(added)
+            kept.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert detector.result().presence > 0.9
+    assert (kept[-1] - kept[1]) / ((chunks - 2) * chunk_s) < 2000
 
 
 @pytest.mark.parametrize("strong", [False, True])
