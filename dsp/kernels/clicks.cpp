@@ -327,13 +327,15 @@ private:
             predict(reversed.data() + ORDER, a.data(), backward.data() + ORDER, length - ORDER);
             std::reverse(backward.begin(), backward.end());
             const bool last = round + 1 == ROUNDS;
-            fill_spans(x, y, a, spans = spans_of(forward, backward, scale, margin, length - margin, last ? longest() : 2 * longest()));
+            spans = spans_of(forward, backward, scale, margin, length - margin, last ? longest() : 2 * longest());
+            fill_spans(x, y, a, spans);
             if (round == 0 && !stands_out(spans, forward, scale))
                 return;
             if (spans.empty())
                 break;
             if (!last && round > 0 && y == before) {  // the next rounds would find the same
-                fill_spans(x, y, a, spans = spans_of(forward, backward, scale, margin, length - margin, longest()));
+                spans = spans_of(forward, backward, scale, margin, length - margin, longest());
+                fill_spans(x, y, a, spans);
                 break;
             }
         }
