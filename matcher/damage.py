@@ -7,7 +7,8 @@ profile, so that a file is never searched twice.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -42,8 +43,8 @@ SUDDEN = ("dropout", "declick")
 """What is mended before the other kinds are looked for a second time."""
 MOST_LISTED = 5
 """Times that are told in a sentence; the plan has them all."""
-NEAR_S, BEYOND_DB = 0.005, 0.2
-"""A click this near to what is clipped must reach this far beyond the clip level."""
+NEAR_S, SAME_DB, BEYOND_DB = 0.0002, 0.001, 0.2
+"""A click this near to a sample at the clip level, or this little below it, must reach this far beyond it."""
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,17 +229,48 @@ def _looked_at_closely(audio: AudioSource) -> ClickReport:
     return detector.result()
 
 
+def _clipped_behind(audio: AudioSource, events: Iterable[Event], strong: bool) -> Clipping:
+    """What is clipped in a file: clicks reach above the clip level and hide it, and what they are replaced by may reach
+    above it too, so those that stand out of the rest are silent to the detector."""
+    ordered = sorted(events, key=lambda event: event.start_s)
+    highest, lowest = np.zeros(audio.channels), np.zeros(audio.channels)
+    for block in _silenced(audio, ordered):
+        highest, lowest = np.maximum(highest, block.max(axis=1)), np.minimum(lowest, block.min(axis=1))
+    high = []
+    for event in ordered:
+        first, stop = event.span_samples(audio.sample_rate_hz)
+        samples = audio.read(first, stop - first)[event.channel]
+        if samples.max(initial=0.0) > highest[event.channel] or samples.min(initial=0.0) < lowest[event.channel]:
+            high.append(event)
+    detector = ClipDetector(audio.sample_rate_hz, audio.channels, strong=strong)
+    for block in _silenced(audio, high):
+        detector.update(block)
+    return detector.result()
+
+
+def _silenced(audio: AudioSource, events: Iterable[Event]) -> Iterator[Samples]:
+    """The blocks of a file, silent in each event."""
+    waiting = deque(sorted((*event.span_samples(audio.sample_rate_hz), event.channel) for event in events))
+    begun: list[tuple[int, int, int]] = []
+    position = 0
+    for block in audio.blocks():
+        end = position + block.shape[1]
+        while waiting and waiting[0][0] < end:
+            begun.append(waiting.popleft())
+        block = block.copy()
+        for first, stop, channel in begun:
+            block[channel, max(0, first - position) : stop - position] = 0.0
+        yield block
+        begun = [span for span in begun if span[1] > end]
+        position = end
+
+
 def _without_corners(audio: AudioSource, clicks: ClickReport, clipping: Clipping) -> ClickReport:
     """Without the corners of clipped waves, which are as sudden as clicks: those that stay within the clip level."""
     repair = clipping.settings()
     if repair is None or not clicks.clicks:
         return clicks
-    kept = []
-    for index, click in enumerate(clicks.clicks):
-        sections = (s for s in repair.sections if s.channel == click.channel)
-        inside = any(s.start_s - NEAR_S <= click.start_s <= s.start_s + s.length_s + NEAR_S for s in sections)
-        if not inside or _beyond(audio, click, repair):
-            kept.append(index)
+    kept = [index for index, click in enumerate(clicks.clicks) if not _is_corner(audio, click, repair)]
     return replace(
         clicks,
         clicks=tuple(clicks.clicks[index] for index in kept),
@@ -246,13 +278,21 @@ def _without_corners(audio: AudioSource, clicks: ClickReport, clipping: Clipping
     )
 
 
-def _beyond(audio: AudioSource, click: Event, repair: Declip) -> bool:
-    """Whether a click reaches beyond the level at which its channel is clipped."""
+def _is_corner(audio: AudioSource, click: Event, repair: Declip) -> bool:
+    """Whether a click lies beside what its channel is cut off at, and does not reach beyond it."""
     first, stop = click.span_samples(audio.sample_rate_hz)
-    samples = audio.read(first, stop - first)[click.channel]
-    own = [level for level in repair.levels if level.channel == click.channel]
-    limits = {level.polarity: 10.0 ** ((level.level_dbfs + BEYOND_DB) / 20.0) for level in own}
-    return bool(samples.max() > limits.get("high", np.inf) or -samples.min() > limits.get("low", np.inf))
+    near = max(1, round(NEAR_S * audio.sample_rate_hz))
+    start = max(0, first - near)
+    around = audio.read(start, stop + near - start)[click.channel]
+    inside = around[first - start : stop - start]
+    beside = False
+    for level in repair.levels:
+        if level.channel == click.channel:
+            sign = 1.0 if level.polarity == "high" else -1.0
+            if (sign * inside).max() > 10.0 ** ((level.level_dbfs + BEYOND_DB) / 20.0):
+                return False
+            beside |= bool((sign * around).max() >= 10.0 ** ((level.level_dbfs - SAME_DB) / 20.0))
+    return beside
 
 
 def inspect(
@@ -319,11 +359,13 @@ def _searched(
     sudden = told({name: results[name] for name in SUDDEN})
     repairs = Chain(tuple(finding.repair for finding in sudden if finding.repair is not None))
     if repairs.steps:
-        # A click above the clip level hides it, a burst of noise what lies under it: the rest is listened to again.
-        later = Inspector(audio.sample_rate_hz, audio.channels, strong=strong, kinds=set(KINDS) - set(SUDDEN))
+        # A burst of noise hides what lies under it: the rest is listened to again.
+        later = Inspector(audio.sample_rate_hz, audio.channels, strong=strong, kinds=set(KINDS) - {*SUDDEN, "declip"})
         for block in Mended.of(audio, repairs).blocks():
             later.update(block)
         results |= later.results()
+        events = (*results["declick"].clicks, *(gap.event for gap in results["dropout"].gaps))
+        results["declip"] = _clipped_behind(audio, events, strong)
         results["declick"] = _without_corners(audio, results["declick"], results["declip"])
     return profile, told(results)
 

@@ -44,7 +44,8 @@ FASTER_LIMITING = {"lookahead_ms": 1.5, "hold_ms": 3.0, "release_ms": 30.0, "set
 """Where more gain into the limiter gives hardly more loudness: it lets go between the peaks, at some distortion."""
 SATURATED = 0.5
 """LU of a dB of gain, below which the limiter is taken to be too slow."""
-SHORT_LU = 0.6
+WASTED_DB = 0.6
+"""Gain that would give no loudness from which on that is worth a faster limiter."""
 DEEPEST_CUT_DB = -24.0
 EVERYWHERE_HZ = np.geomspace(20.0, 20_000.0, 1500)
 BETWEEN_DB = 0.005
@@ -365,10 +366,10 @@ def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float
         at.held_back = "ceiling" if missing_lu > room else ""
         return min(missing_lu, room)
     yielded = at.yielded(trial.isolated_lufs)
-    if yielded < SATURATED and missing_lu > SHORT_LU and at.limiting is LIMITING:
+    step_db = missing_lu / yielded
+    if yielded < SATURATED and step_db - missing_lu > WASTED_DB and at.limiting is LIMITING:
         at.limit_faster()
         return missing_lu
-    step_db = missing_lu / yielded
     # A dB of gain is at most a dB of limiting.
     room = aims.max_limiting_db - trial.reduction_p95_db
     if step_db <= max(room, 0.0):

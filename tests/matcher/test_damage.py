@@ -14,9 +14,11 @@ from dsp.audio import Audio
 from dsp.chain import Chain
 from dsp.effects.gain import Gain
 from dsp.errors import AudioError, FileError, PlanError
+from dsp.restoration.declick import Declick
 from dsp.restoration.declip import Declip
+from dsp.restoration.events import event
 from matcher import Aims, inspect, match, plan, render, restore
-from matcher.damage import KINDS, Inspector, told
+from matcher.damage import KINDS, Inspector, _silenced, told
 from matcher.io import open_audio, read_audio, write_audio
 from matcher.mending import Mended
 
@@ -54,6 +56,35 @@ class TestInspection:
         assert found.kind == "declip"
         assert found.said.startswith(f"clipped at {level_db:.1f} dBFS: ")
         assert isinstance(found.repair, Declip)
+
+    def test_clicks_above_the_clip_level(self, mix: Audio) -> None:
+        """They hide the clipping, and so might what they are replaced by: both are found, and no corners as clicks."""
+        levels = 0.5 * np.abs(mix.samples).max(axis=1, keepdims=True)
+        samples, rng = np.clip(mix.samples, -levels, levels), np.random.default_rng(3)
+        places = rng.integers(4_000, mix.length_samples - 4_000, 40)
+        decay = np.exp(-np.arange(40) / 8.0) * np.cos(0.9 * np.arange(40))
+        for place in places:
+            samples[rng.integers(2), place : place + 40] += rng.choice([-1.0, 1.0]) * 0.8 * decay
+        found = {f.kind: f for f in inspect(Audio(samples.astype(np.float32), mix.sample_rate_hz)).findings}
+        assert isinstance(found["declip"].repair, Declip)
+        assert isinstance(found["declick"].repair, Declick)
+        clipped_channels = {level.channel for level in found["declip"].repair.levels}
+        clicks = [click for click in found["declick"].repair.clicks if click.channel in clipped_channels]
+        starts = np.array([click.start_s for click in clicks]) * mix.sample_rate_hz
+        assert len(clicks) > 10
+        assert (np.abs(starts[:, None] - places).min(axis=1) < 80).mean() > 0.7
+
+    def test_silenced_in_any_blocks(self, mix: Audio) -> None:
+        """Events are silent in their channel alone, over the ends of blocks and one in another."""
+        with open_audio(mix) as sound:
+            size = sound.length_samples
+            spans = [(0, 10, 0), (100, 70_000, 1), (65_500, 65_600, 0), (65_530, 65_540, 0), (size - 5, size + 5, 1)]
+            events = [event(first, stop, channel, sound.sample_rate_hz) for first, stop, channel in spans]
+            found = np.concatenate(list(_silenced(sound, events[::-1])), axis=1)
+        wanted = mix.samples.copy()
+        for first, stop, channel in spans:
+            wanted[channel, first:stop] = 0.0
+        np.testing.assert_array_equal(found, wanted)
 
     def test_any_blocks(self, clipped: Audio) -> None:
         """The same findings whatever the stream is cut into."""

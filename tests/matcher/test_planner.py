@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import numpy as np
 import pytest
 
-from dsp.effects.eq import Band, band_db
+from dsp.effects.eq import Band, Eq, band_db
+from dsp.effects.width import Width
 from dsp.meters.dynamics import figures
+from matcher import Aims
 from matcher.planner import tone, width
 from matcher.planner.dynamics import Levels, fit
 from matcher.planner.gaussian import at_belief, share_that_nears
+from matcher.planner.loop import FASTER_LIMITING, LIMITING, Search, _gain_step
 from matcher.profile import THIRD_OCTAVES_HZ
 
 EVERYWHERE = np.ones(len(THIRD_OCTAVES_HZ), dtype=bool)
@@ -126,6 +132,22 @@ class TestNearing:
         difference = np.full(4, 2.0)
         assert share_that_nears(np.full(4, 2.0), difference) == 1.0
         assert share_that_nears(np.full(4, 2.0), difference, np.full(4, 3.0)) < 0.6
+
+
+class TestLoudness:
+    """The gain into the limiter."""
+
+    @pytest.mark.parametrize(("missing_lu", "faster"), [(0.56, True), (0.1, False)])
+    def test_gain_that_gives_no_loudness_is_not_piled_up(self, missing_lu: float, faster: bool) -> None:
+        """1.5 dB have given 0.6 LU: the limiter lets go faster before there is more of it, unless little is missing."""
+        flat = np.zeros(len(THIRD_OCTAVES_HZ))
+        at = Search(eq=Eq(), width=Width(), gain_db=7.4, ceiling_dbtp=-1.0, curve_db=flat, side_db=flat)
+        assert at.yielded(-9.41) == 0.8
+        at.gain_db = 8.86
+        trial: Any = SimpleNamespace(isolated_lufs=-8.8, reduction_p95_db=4.8)
+        step_db = _gain_step(at, Aims(), trial, missing_lu)
+        assert at.limiting == (FASTER_LIMITING if faster else LIMITING)
+        assert step_db == pytest.approx(missing_lu if faster else missing_lu / (0.61 / 1.46), rel=0.01)
 
 
 class TestDynamics:
