@@ -210,7 +210,7 @@ def _untouched(side: Side, chains: Sequence[Chain], format: OutputFormat) -> boo
 
 
 def _measure(stream: _Cut, part: AudioSource, write: Callable[[Samples], None]) -> Profile:
-    builder = ProfileBuilder(part.sample_rate_hz, part.channels)
+    builder = ProfileBuilder(part.sample_rate_hz, part.channels, expected_samples=part.length_samples)
     for block in stream.take(part.length_samples):
         write(block)
         builder.update(block)
