@@ -321,7 +321,7 @@ def steady_floor(
     sections = np.array_split(levels, max(1, len(levels) // section_frames))
     for section in map(_levels_db, sections):
         # Nowhere below: a section whose quiet moments lie under the floor contradicts it.
-        under += (np.quantile(section, 0.05, axis=0) < floor - reach - 1.0) / len(sections)
+        under += np.quantile(section, 0.05, axis=0) < floor - reach - 1.0
         # In many places: the floor must be seen in several sections, not in the tail alone.
         seen.append((np.abs(section - floor) <= reach).mean(axis=0) > 0.02)
     where = np.mean(seen[: max(1, len(seen) - 1)], axis=0)
@@ -329,7 +329,7 @@ def steady_floor(
     sharp = share > (1.0 if strong else 1.5) * above
     sure = (
         sharp
-        & (under <= (0.2 if strong else 0.05))
+        & (under / len(sections) <= (0.2 if strong else 0.05))
         & (share >= (0.01 if strong else 0.03))
         & (where >= (0.1 if strong else 0.3))
     )
