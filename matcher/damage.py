@@ -289,9 +289,9 @@ def _is_corner(audio: AudioSource, click: Event, repair: Declip) -> bool:
     for level in repair.levels:
         if level.channel == click.channel:
             sign = 1.0 if level.polarity == "high" else -1.0
-            if (sign * inside).max() > 10.0 ** ((level.level_dbfs + BEYOND_DB) / 20.0):
+            if (sign * inside).max(initial=0.0) > 10.0 ** ((level.level_dbfs + BEYOND_DB) / 20.0):
                 return False
-            beside |= bool((sign * around).max() >= 10.0 ** ((level.level_dbfs - SAME_DB) / 20.0))
+            beside |= bool((sign * around).max(initial=0.0) >= 10.0 ** ((level.level_dbfs - SAME_DB) / 20.0))
     return beside
 
 
