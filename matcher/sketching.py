@@ -15,6 +15,8 @@ from matcher.profile import Sketch, coded
 
 PIECE_S = 20.0
 """So much is brought into the sketch's steps at a time."""
+MOST_EXPECTED_S = 4 * 3600.0
+"""Room for no more than this is made on the word of a file's header."""
 
 
 class Columns:
@@ -50,7 +52,7 @@ class SketchBuilder:
 
     def __init__(self, sample_rate_hz: int, expected_samples: int = 0) -> None:
         """expected_samples: as many as there will be, as far as that is known."""
-        expected_s = expected_samples / sample_rate_hz
+        expected_s = min(expected_samples / sample_rate_hz, MOST_EXPECTED_S)
         blocks, segments = int(expected_s / BLOCK_S) + 1, int(expected_s / SEGMENT_S) + 1
         self._bands, self._dynamics = BandMeter(sample_rate_hz), DynamicsMeter(sample_rate_hz)
         self._mid = Columns(BANDS, np.uint8, blocks)

@@ -24,7 +24,7 @@ def test_columns_are_those_that_came(expected: int) -> None:
     np.testing.assert_array_equal(columns.array, wanted)
 
 
-@pytest.mark.parametrize("expected_s", [0, 50, 300])
+@pytest.mark.parametrize("expected_s", [0, 50, 1e12])
 @pytest.mark.parametrize("seconds", [0.004, 45.0])
 def test_sketch_is_what_its_meters_read(seconds: float, expected_s: float) -> None:
     """Taken every now and then, it is the meters' levels in half decibels, and the figures are those of the levels."""
