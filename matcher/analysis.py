@@ -7,11 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
 from dsp.meters.clipping import ClippingMeter
-from dsp.meters.loudness import LoudnessMeter, isolated_lufs
+from dsp.meters.loudness import LoudnessMeter, Powers, isolated_lufs
 from dsp.meters.spectrum import LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
 from dsp.surround import Speakers
@@ -25,6 +26,9 @@ Source = Path | str | Audio | AudioSource
 Progress = Callable[[float], None]
 
 BLOCK_SAMPLES = 65_536
+MOST_EXPECTED_S = 4 * 3600.0
+"""Room for no more than this is made on the word of a file's header."""
+PIECE_SEGMENTS = 65_536
 LOWEST_LUFS = -70.0
 """The absolute gate of BS.1770: what never rises above it counts as silence."""
 
@@ -48,10 +52,11 @@ class ProfileBuilder:
         self.sample_rate_hz, self.channels, self.speakers = sample_rate_hz, channels, speakers
         self.length_samples = 0
         weights = None if speakers is None else speakers.weights
-        self._loudness = LoudnessMeter(sample_rate_hz, channels, weights=weights)
+        expected_s = min(expected_samples / sample_rate_hz, MOST_EXPECTED_S)
+        self._loudness = LoudnessMeter(sample_rate_hz, channels, weights=weights, expected_s=expected_s)
         self._true_peak = TruePeakMeter(sample_rate_hz, channels)
         self._clipping = ClippingMeter(channels)
-        self._sketch = SketchBuilder(sample_rate_hz, expected_samples)
+        self._sketch = SketchBuilder(sample_rate_hz, expected_s)
         self._spectrum = LongSpectrum(
             sample_rate_hz, (("mid", TONE_EDGES_HZ), ("mid", NOTE_EDGES_HZ), ("side", TONE_EDGES_HZ))
         )
@@ -85,11 +90,20 @@ class ProfileBuilder:
             sample_peak_dbfs=true_peak.sample_peak_dbfs,
             flat_tops=self._clipping.result(),
             figures=figures,
-            segment_db=db_from_power(loudness.segment_power.astype(np.float32)).astype(np.float16),
+            segment_db=_in_half_precision_db(loudness.segment_power),
             spectrum=spectrum,
             course=Course(tone, notes, tone_of_side, frames),
             sketch=sketch,
         )
+
+
+def _in_half_precision_db(power: Powers) -> NDArray[np.float16]:
+    """Piece by piece: there may be hours of it."""
+    level_db = np.empty(len(power), dtype=np.float16)
+    for start in range(0, len(power), PIECE_SEGMENTS):
+        piece = slice(start, start + PIECE_SEGMENTS)
+        level_db[piece] = db_from_power(power[piece].astype(np.float32))
+    return level_db
 
 
 def analyze(source: Source, *, use_cache: bool = True, progress: Progress | None = None) -> Profile:

@@ -56,7 +56,8 @@ struct SegmentPowers {
     std::vector<double> weights;    // one per lane, silence weighs nothing
     std::vector<Pair> pairs;
     std::vector<Lanes> interleaved;
-    std::vector<double> powers;
+    std::vector<double> powers;     // of the segments that were not taken
+    size_t closed = 0;
     int64_t position = 0;
 
     SegmentPowers(Planar<double> sos, Row<double> channel_weights, int64_t rate_hz) : sample_rate_hz(rate_hz) {
@@ -77,7 +78,7 @@ struct SegmentPowers {
         const T *data = in.data();
         nb::gil_scoped_release release;
         for (size_t start = 0; start < samples;) {
-            const int64_t end = boundary(powers.size() + 1);
+            const int64_t end = boundary(closed + 1);
             const size_t count = std::min<size_t>(samples - start, end - position);
             for (size_t pair = 0; pair < pairs.size(); ++pair) {
                 const T *a = data + pair * LANES * samples + start;
@@ -99,6 +100,7 @@ struct SegmentPowers {
         for (size_t lane = 0; lane < weights.size(); ++lane)
             energy += weights[lane] * pairs[lane / LANES].energy[lane % LANES];
         powers.push_back(energy * 100.0 / static_cast<double>(sample_rate_hz));
+        ++closed;
         for (Pair &pair : pairs) {
             pair.energy = Lanes{};
             // After the music the states fade for ever; within 10 ms none gets from here into denormals.
@@ -108,7 +110,10 @@ struct SegmentPowers {
         }
     }
 
-    void copy(RowOut<double> out) const { std::copy(powers.begin(), powers.end(), out.data()); }
+    void take(RowOut<double> out) {
+        std::copy(powers.begin(), powers.end(), out.data());
+        powers.clear();
+    }
 };
 
 static Register here([](nb::module_ &m) {
@@ -117,8 +122,8 @@ static Register here([](nb::module_ &m) {
              nb::arg("sample_rate_hz"))
         .def("process", &SegmentPowers::process<float>)
         .def("process", &SegmentPowers::process<double>)
-        .def("count", [](const SegmentPowers &self) { return self.powers.size(); })
-        .def("copy", &SegmentPowers::copy);
+        .def("waiting", [](const SegmentPowers &self) { return self.powers.size(); })
+        .def("take", &SegmentPowers::take);
 });
 
 }  // namespace

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,14 +15,15 @@ from numpy.typing import NDArray
 from dsp.audio import Samples
 from dsp.kernels import BandLevels
 from dsp.segments import Segments
+from dsp.units import db_from_power
 
 CROSSOVERS_HZ = (200.0, 3200.0)
 BANDS = ("low", "mid", "high", "whole")
 SEGMENT_S = 0.01
 
 
-HEARD_DB = -55.0
-"""Stretches this far below the loudest are silence."""
+HEARD_DB, SILENT_DB = -55.0, -200.0
+"""Stretches this far below the loudest are silence; all that lies at the lower one is."""
 SPREAD_SEGMENTS, CREST_SEGMENTS = 5, 40
 """Levels are compared over 50 ms, peaks with the mean of 0.4 s."""
 
@@ -70,33 +71,70 @@ class DynamicsMeter:
         return Dynamics(*self._segments.result())
 
 
-def figures(power: Array, peak: Array) -> NDArray[np.float64]:
+FINE_FLOOR_DB, FINE_STEPS = -120.0, 256
+"""Lowest level of a fine course, and its steps in a decibel."""
+
+
+def fine_code(power: Array) -> NDArray[np.uint16]:
+    """Mean squares as a `FineCourse` holds them: from -120 dBFS to far above full scale."""
+    return np.clip(np.rint((db_from_power(power) - FINE_FLOOR_DB) * FINE_STEPS), 0, 65_535).astype(np.uint16)
+
+
+@dataclass(frozen=True, eq=False)
+class FineCourse:
+    """Mean squares of hours in half the memory of single precision; a stretch of them is linear again.
+
+    code: of `fine_code`. amplitude: stretches are roots of what was coded.
+    """
+
+    code: NDArray[np.uint16]
+    amplitude: bool = False
+
+    def __len__(self) -> int:
+        return len(self.code)
+
+    def __getitem__(self, span: slice) -> NDArray[np.float32]:
+        code = self.code[span]
+        level_db = code.astype(np.float32) / np.float32(FINE_STEPS) + np.float32(FINE_FLOOR_DB)
+        return np.where(code > 0, np.float32(10.0) ** (level_db / np.float32(20.0 if self.amplitude else 10.0)), 0.0)
+
+
+Heard = Array | FineCourse
+
+
+def figures(power: Sequence[Heard] | Array, peak: Heard) -> NDArray[np.float64]:
     """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
 
-    power: mean square of low, mid, high and whole band every 10 ms, shape (4, segments); peak: of the whole band, shape
-    (segments,), linear. Silent stretches are left out. All windows slide by 10 ms, so that it does not matter where in
-    a beat the track begins.
+    power: mean square of low, mid, high and whole band every 10 ms; peak: of the whole band, linear; courses of equal
+    length. Silent stretches are left out. All windows slide by 10 ms, so that it does not matter where in a beat the
+    track begins.
     """
-    if power.shape[1] < 2 * CREST_SEGMENTS or not power[3].any():
+    if len(peak) < 2 * CREST_SEGMENTS:
         return np.zeros(4)
-    heard = _heard(_sliding(_mean_db, SPREAD_SEGMENTS, power[3]))
-    # One band at a time: there may be hours of them.
+    level_db = _sliding(_mean_db, SPREAD_SEGMENTS, power[3])
+    if level_db.max() <= SILENT_DB:
+        return np.zeros(4)
+    heard = _heard(level_db)
+    del level_db  # one at a time: there may be hours of them
     spreads = [_spread_db(_sliding(_mean_db, SPREAD_SEGMENTS, band)[heard]) for band in power[:3]]
     return np.array([_median_crest_db(power[3], peak), *spreads])
 
 
-def _sliding(of: Callable[..., Array], length: int, *courses: Array) -> NDArray[np.float32]:
+def _sliding(of: Callable[..., Array], length: int, *courses: Heard) -> NDArray[np.float32]:
     """`of` courses of any length, piece by piece: a value for every window of `length` segments.
 
     Windows that reach over the ends see silence there, as they would if silence were part of the track.
     """
-    padded = np.zeros((len(courses), len(courses[0]) + 2 * CREST_SEGMENTS), dtype=courses[0].dtype)
-    padded[:, CREST_SEGMENTS:-CREST_SEGMENTS] = courses
-    windows = padded.shape[1] - length + 1
+    segments = len(courses[0])
+    windows = segments + 2 * CREST_SEGMENTS - length + 1
     out = np.empty(windows, dtype=np.float32)
-    for start in range(0, windows, PIECE_SEGMENTS):
-        stop = min(start + PIECE_SEGMENTS, windows)
-        out[start:stop] = of(length, *padded[:, start : stop + length - 1])
+    for first in range(0, windows, PIECE_SEGMENTS):
+        last = min(first + PIECE_SEGMENTS, windows)
+        start, stop = first - CREST_SEGMENTS, last - CREST_SEGMENTS + length - 1
+        within = slice(max(0, start), min(stop, segments))
+        padded = np.zeros((len(courses), stop - start))
+        padded[:, within.start - start : within.stop - start] = [course[within] for course in courses]
+        out[first:last] = of(length, *padded)
     return out
 
 
@@ -123,11 +161,11 @@ def _crest_db(length: int, power: Array, peak: Array) -> Array:
 
 def _spread_db(level_db: NDArray[np.float32]) -> float:
     """P95 - P50 of the level."""
-    top, half = np.percentile(level_db, [95, 50])
+    top, half = np.percentile(level_db, [95, 50], overwrite_input=True)
     return float(min(top - half, 30.0))
 
 
-def _median_crest_db(power: Array, peak: Array) -> float:
+def _median_crest_db(power: Heard, peak: Heard) -> float:
     """Median crest factor of the louder half of all windows of 0.4 s."""
     level = _sliding(_mean_db, CREST_SEGMENTS, power)
     heard = _heard(level)

@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import Samples, check_rate
+from dsp.columns import Columns
 from dsp.errors import AudioError, SettingsError
 from dsp.kernels import SegmentPowers
 from dsp.units import FLOOR_DB, db_from_gain, db_from_power, power_from_db
@@ -59,26 +60,31 @@ class LoudnessMeter:
     """Loudness of one stream, in one pass and 800 bytes a second.
 
     channels: any number; weights: one per channel (BS.1770: 1.0 front, 1.41 surround, 0.0 LFE). Without weights
-        there may be one or two channels of weight 1.0. Raises AudioError otherwise.
+        there may be one or two channels of weight 1.0. Raises AudioError otherwise. expected_s: how long the stream
+        will be, as far as that is known; a longer one is read as well.
     """
 
-    def __init__(self, sample_rate_hz: int, channels: int, *, weights: Sequence[float] | None = None) -> None:
+    def __init__(
+        self, sample_rate_hz: int, channels: int, *, weights: Sequence[float] | None = None, expected_s: float = 0.0
+    ) -> None:
         check_rate(sample_rate_hz)
         self.channels = channels
         factors = np.array(_weights(channels, weights), dtype=np.float64)
-        self._powers = SegmentPowers(k_weighting(sample_rate_hz), factors, int(sample_rate_hz))
+        self._kernel = SegmentPowers(k_weighting(sample_rate_hz), factors, int(sample_rate_hz))
+        self._powers = Columns(1, np.float64, int(expected_s * 1000.0 / SEGMENT_MS) + 1)
 
     def update(self, block: Samples) -> None:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
-        self._powers.process(np.ascontiguousarray(block))
+        self._kernel.process(np.ascontiguousarray(block))
+        new = np.empty((1, self._kernel.waiting()))
+        self._kernel.take(new[0])
+        self._powers.add(new)
 
     def result(self) -> Loudness:
         """The readings of all samples so far; more may follow."""
-        power = np.empty(self._powers.count())
-        self._powers.copy(power)
-        return loudness(power)
+        return loudness(self._powers.array[0])
 
 
 def _weights(channels: int, weights: Sequence[float] | None) -> Sequence[float]:
