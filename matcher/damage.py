@@ -21,13 +21,13 @@ from dsp.chain import Chain, settings_from
 from dsp.effect import Settings
 from dsp.errors import AudioError, SettingsError
 from dsp.restoration.dcoffset import Dcoffset
-from dsp.restoration.declick import ClickDetector, ClickReport
+from dsp.restoration.declick import ClickDetector, ClickReport, look_closely
 from dsp.restoration.declip import ClipDetector, Clipping, Declip
-from dsp.restoration.dehum import Hum, HumDetector
 from dsp.restoration.denoise import Noise, NoiseDetector
 from dsp.restoration.dropout import DropoutDetector, DropoutReport
 from dsp.restoration.events import Event
 from dsp.restoration.faults import FaultDetector, Faults
+from dsp.restoration.humdetection import Hum, HumDetector
 from dsp.restoration.polarity import Polarity
 from dsp.restoration.rumble import Rumble
 from matcher import cache
@@ -221,14 +221,6 @@ def told(results: dict[str, Any]) -> tuple[Finding, ...]:
     )
 
 
-def _looked_at_closely(audio: AudioSource) -> ClickReport:
-    """The clicks of a file that has some: unless `strong`, the first look sees only the clearest."""
-    detector = ClickDetector(audio.sample_rate_hz, audio.channels, closely=True)
-    for block in audio.blocks():
-        detector.update(block)
-    return detector.result()
-
-
 def _clipped_behind(audio: AudioSource, events: Iterable[Event], strong: bool) -> Clipping:
     """What is clipped in a file: clicks reach above the clip level and hide it, and what they are replaced by may reach
     above it too, so those that stand out of the rest are silent to the detector."""
@@ -354,7 +346,7 @@ def _searched(
         profile = None if builder is None else builder.result(name, identity)
         results = found.result()
     if results["declick"].clicks and not strong:
-        results["declick"] = _looked_at_closely(audio)
+        results["declick"] = look_closely(audio.blocks(), audio.sample_rate_hz, audio.channels)
     results["declick"] = _without_corners(audio, results["declick"], results["declip"])
     sudden = told({name: results[name] for name in SUDDEN})
     repairs = Chain(tuple(finding.repair for finding in sudden if finding.repair is not None))

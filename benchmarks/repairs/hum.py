@@ -15,7 +15,7 @@ from scipy.signal import iirnotch, lfilter
 
 from dsp.audio import Audio
 from dsp.chain import Chain
-from dsp.restoration.dehum import HumDetector
+from dsp.restoration.humdetection import HumDetector
 
 Signal = NDArray[np.float64]
 

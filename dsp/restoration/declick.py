@@ -225,14 +225,19 @@ def find_clicks(
     blocks: Callable[[], Iterable[Samples]], sample_rate_hz: int, channels: int, *, strong: bool = False
 ) -> ClickReport:
     """The clicks of a stream that `blocks` begins anew: of a first look, or of a close one where that finds any."""
-    for closely in (False, True):
-        detector = ClickDetector(sample_rate_hz, channels, strong=strong, closely=closely)
-        for block in blocks():
-            detector.update(block)
-        report = detector.result()
-        if strong or not report.clicks:
-            break
-    return report
+    report = _look(blocks(), ClickDetector(sample_rate_hz, channels, strong=strong))
+    return report if strong or not report.clicks else look_closely(blocks(), sample_rate_hz, channels)
+
+
+def look_closely(blocks: Iterable[Samples], sample_rate_hz: int, channels: int) -> ClickReport:
+    """The clicks of a stream that has some: unless `strong`, the first look sees only the clearest."""
+    return _look(blocks, ClickDetector(sample_rate_hz, channels, closely=True))
+
+
+def _look(blocks: Iterable[Samples], detector: ClickDetector) -> ClickReport:
+    for block in blocks:
+        detector.update(block)
+    return detector.result()
 
 
 def believed(found: Found, thresholds: Thresholds, sample_rate_hz: int) -> Found:

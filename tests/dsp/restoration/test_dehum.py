@@ -11,7 +11,8 @@ from dsp.audio import Audio
 from dsp.chain import Chain
 from dsp.errors import AudioError, SettingsError
 from dsp.kernels import Decimator
-from dsp.restoration.dehum import Dehum, HumDetector, Line, LinePoint, TrackPoint, best_path
+from dsp.restoration.dehum import Dehum, Line, LinePoint, TrackPoint
+from dsp.restoration.humdetection import HumDetector, best_path
 
 RATE_HZ = 16_000
 SECONDS = 45
