@@ -1,5 +1,7 @@
 // Where a click may be: a cheap screen of every stretch by its prediction error, and a closer look where it fires.
 #include "autoregression.hpp"
+#include "click_signs.hpp"
+#include "prediction.hpp"
 
 #include <nanobind/stl/array.h>
 #include <nanobind/stl/tuple.h>
@@ -13,8 +15,10 @@
 namespace {
 
 using autoregression::Vector;
+using namespace prediction;
+using namespace click_signs;
 
-constexpr size_t SCREEN_ORDER = 16, ORDER = 32, CELL = 64, CELLS = 64;     // samples, samples at the base rate, cells in a segment
+constexpr size_t CELL = 64, CELLS = 64;  // samples at the base rate, cells in a segment
 constexpr size_t TAPER = 512;
 constexpr size_t SIDE = 28, NEAR = 1, DECAYED = 4, LATE = 4;  // cells: beside a click, skipped, its longest decay, after it
 constexpr double QUANTILE = 0.7;
@@ -23,100 +27,6 @@ constexpr size_t PIECES = 8;
 constexpr int ROUNDS = 4;
 constexpr double PRICE = 1.2;          // of replacing a sample, in mean squared errors: a little more than it saves
 constexpr double LOW = 2.4;            // as a prominence: where a click begins and ends, once it is one
-constexpr double WHITE = 1e-6;        // of the power, so that a recursion on a band-limited sound stays stable
-
-constexpr size_t BLOCK = 512;
-
-// Sums of products at all lags; x goes on with at least as many zeros.
-VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
-    for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag)
-        r[lag] = 0.0;
-    for (size_t start = 0; start + BLOCK <= count; start += BLOCK)
-        for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag) {
-            float lanes[32] = {};
-            for (size_t n = start; n < start + BLOCK; n += 32)
-                for (size_t i = 0; i < 32; ++i)
-                    lanes[i] += x[n + i] * x[n + i + lag];
-            double sum = 0.0;
-            for (float lane : lanes)
-                sum += static_cast<double>(lane);
-            r[lag] += sum;
-        }
-}
-
-// e[n] = x[n] + a1 x[n - 1] + ... + ap x[n - p]; x has p samples before it.
-template <class T, size_t STRIPE> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
-    size_t start = 0;
-    for (; start + STRIPE <= count; start += STRIPE) {
-        T sum[STRIPE] = {};
-        for (size_t k = 0; k <= order; ++k) {
-            const T *from = x + start - k;
-            for (size_t i = 0; i < STRIPE; ++i)
-                sum[i] += a[k] * from[i];
-        }
-        for (size_t i = 0; i < STRIPE; ++i)
-            e[start + i] = sum[i];
-    }
-    for (size_t n = start; n < count; ++n) {
-        T sum = 0;
-        for (size_t k = 0; k <= order; ++k)
-            sum += a[k] * x[static_cast<ptrdiff_t>(n) - static_cast<ptrdiff_t>(k)];
-        e[n] = sum;
-    }
-}
-VECTOR_CLONES void predict(const double *x, const double *a, double *e, size_t count) {
-    predict_inline<double, 16>(x, a, ORDER, e, count);
-}
-VECTOR_CLONES void predict(const float *x, const float *a, float *e, size_t count) {
-    predict_inline<float, 32>(x, a, SCREEN_ORDER + 1, e, count);
-}
-
-template <class T> inline T highest_inline(const T *x, size_t count) {
-    T lanes[16] = {};
-    size_t n = 0;
-    for (; n + 16 <= count; n += 16)
-        for (size_t i = 0; i < 16; ++i) {
-            const T v = std::abs(x[n + i]);
-            lanes[i] = v > lanes[i] ? v : lanes[i];
-        }
-    T top = 0;
-    for (; n < count; ++n)
-        top = std::max(top, std::abs(x[n]));
-    for (T lane : lanes)
-        top = std::max(top, lane);
-    return top;
-}
-VECTOR_CLONES double highest(const double *x, size_t count) { return highest_inline(x, count); }
-VECTOR_CLONES float highest(const float *x, size_t count) { return highest_inline(x, count); }
-
-// a[n] -= 0.9 a[n - 1] over the whole: brighter, so that the bass does not use up the precision.
-VECTOR_CLONES void brighten(const float *x, float *y, size_t count) {
-    for (size_t n = 0; n < count; ++n)
-        y[n] = x[n] - 0.9f * x[static_cast<ptrdiff_t>(n) - 1];
-}
-
-double levinson(const double *r, double *a) {
-    std::fill(a, a + SCREEN_ORDER + 1, 0.0);
-    a[0] = 1.0;
-    double error = r[0] * (1.0 + WHITE) + 1e-30;
-    for (size_t p = 1; p <= SCREEN_ORDER; ++p) {
-        double sum = 0.0;
-        for (size_t k = 0; k < p; ++k)
-            sum += a[k] * r[p - k];
-        const double reflection = -sum / error;
-        for (size_t k = 1, m = p - 1; k <= m; ++k, --m) {
-            const double low = a[k], high = a[m];
-            a[k] = low + reflection * high;
-            if (k != m)
-                a[m] = high + reflection * low;
-        }
-        a[p] = reflection;
-        error *= 1.0 - reflection * reflection;
-        if (!(error > 0.0))
-            return 0.0;
-    }
-    return error;
-}
 
 double quantile(const double *cells, size_t count, double share) {
     double sorted[SIDE];
@@ -135,54 +45,6 @@ double usual(const double *cells, size_t i) {
     const double early = quantile(cells + i - NEAR - LATE, LATE, 0.5);
     return std::max({before, after, late, early, FLOOR});
 }
-
-// What tells a click from the music's own: logarithms of ratios, in this order.
-enum Sign {
-    PROMINENCE,    // its largest prediction error re the usual one around it
-    BACKWARD,      // the same, predicted from what follows, re the forward one
-    LENGTH,        // samples at the base rate
-    LEFT,          // the largest error once the span is filled in, re the usual one: whether a model bridges it
-    SAVED,         // energy of the errors, filled in re as it was
-    NEXT_HIGHEST,  // the largest error within 1024 samples on either side, re the usual one
-    SOON,          // errors of the 256 samples after it re those before
-    LOUDER_SOON,   // the sound after it re before, of 256 samples
-    LOUDER_LATER,  // and of 1024
-    SIZE,          // peak of what is removed re the peak around it
-    REMOVED,       // energy of what is removed re the sound before it
-    SOUND,         // peak of the sound around it re full scale
-    FORESEEN,      // usual error re the sound's level
-    BRIGHT,        // steps of what is removed re its samples
-    EVEN,          // mean size of its samples re its peak
-    ONE_SIDED,     // sum of its samples re the sum of their sizes
-    ATTACK,        // where its peak lies, as a share of its length, not a logarithm
-    COMPANY,       // others within 2048 samples, plus one
-    SIGNS
-};
-using Signs = std::array<double, SIGNS>;
-
-struct Found {
-    int64_t first, stop;
-    double ratio, peak;
-    Signs signs;
-};
-
-// Regression trees whose sum is the logarithm of how many times likelier the signs are of a click than of music.
-struct Trees {
-    std::vector<int32_t> sign, next, roots;  // of a leaf the sign is -1; next: the child for less, the other follows it
-    Vector at;                               // threshold; of a leaf its value
-    double base = 0.0;
-
-    double operator()(const Signs &signs) const {
-        double sum = base;
-        for (int32_t root : roots) {
-            size_t n = static_cast<size_t>(root);
-            while (sign[n] >= 0)
-                n = static_cast<size_t>(next[n] + (signs[static_cast<size_t>(sign[n])] > at[n]));
-            sum += at[n];
-        }
-        return sum;
-    }
-};
 
 template <class T> std::vector<T> copied(Row<T> row) { return {row.data(), row.data() + row.shape(0)}; }
 
@@ -340,7 +202,7 @@ private:
             }
         }
         const int64_t origin = (segments_ - 2) * static_cast<int64_t>(segment_) + static_cast<int64_t>(side);
-        join(x, y, a, spans, scale);
+        join(y, a, spans, scale);
         for (size_t n = 0; n < spans.size(); ++n)
             spans[n].second = fitting_stop(x, y, a, spans, n, scale[spans[n].first / cell_]);
         Vector left(length, 0.0);
@@ -487,7 +349,7 @@ private:
     size_t longest() const { return 13 * cell_ / 4; }  // 4.7 ms
 
     // A swelling that starts and ends abruptly is found as two: they are one where that describes the samples in fewer words.
-    void join(const double *x, Vector &y, const Vector &a, std::vector<std::pair<size_t, size_t>> &spans, const Vector &scale) const {
+    void join(Vector &y, const Vector &a, std::vector<std::pair<size_t, size_t>> &spans, const Vector &scale) const {
         std::vector<std::pair<size_t, size_t>> joined;
         for (const auto &span : spans) {
             if (!joined.empty() && span.second - joined.back().first <= longest()) {

@@ -1,0 +1,100 @@
+// Linear prediction of sound: see the header.
+#include "prediction.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+namespace prediction {
+
+constexpr size_t BLOCK = 512;
+constexpr double WHITE = 1e-6;  // of the power, so that a recursion on a band-limited sound stays stable
+
+VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
+    for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag)
+        r[lag] = 0.0;
+    for (size_t start = 0; start + BLOCK <= count; start += BLOCK)
+        for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag) {
+            float lanes[32] = {};
+            for (size_t n = start; n < start + BLOCK; n += 32)
+                for (size_t i = 0; i < 32; ++i)
+                    lanes[i] += x[n + i] * x[n + i + lag];
+            double sum = 0.0;
+            for (float lane : lanes)
+                sum += static_cast<double>(lane);
+            r[lag] += sum;
+        }
+}
+
+template <class T, size_t STRIPE> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
+    size_t start = 0;
+    for (; start + STRIPE <= count; start += STRIPE) {
+        T sum[STRIPE] = {};
+        for (size_t k = 0; k <= order; ++k) {
+            const T *from = x + start - k;
+            for (size_t i = 0; i < STRIPE; ++i)
+                sum[i] += a[k] * from[i];
+        }
+        for (size_t i = 0; i < STRIPE; ++i)
+            e[start + i] = sum[i];
+    }
+    for (size_t n = start; n < count; ++n) {
+        T sum = 0;
+        for (size_t k = 0; k <= order; ++k)
+            sum += a[k] * x[static_cast<ptrdiff_t>(n) - static_cast<ptrdiff_t>(k)];
+        e[n] = sum;
+    }
+}
+VECTOR_CLONES void predict(const double *x, const double *a, double *e, size_t count) {
+    predict_inline<double, 16>(x, a, ORDER, e, count);
+}
+VECTOR_CLONES void predict(const float *x, const float *a, float *e, size_t count) {
+    predict_inline<float, 32>(x, a, SCREEN_ORDER + 1, e, count);
+}
+
+template <class T> inline T highest_inline(const T *x, size_t count) {
+    T lanes[16] = {};
+    size_t n = 0;
+    for (; n + 16 <= count; n += 16)
+        for (size_t i = 0; i < 16; ++i) {
+            const T v = std::abs(x[n + i]);
+            lanes[i] = v > lanes[i] ? v : lanes[i];
+        }
+    T top = 0;
+    for (; n < count; ++n)
+        top = std::max(top, std::abs(x[n]));
+    for (T lane : lanes)
+        top = std::max(top, lane);
+    return top;
+}
+VECTOR_CLONES double highest(const double *x, size_t count) { return highest_inline(x, count); }
+VECTOR_CLONES float highest(const float *x, size_t count) { return highest_inline(x, count); }
+
+VECTOR_CLONES void brighten(const float *x, float *y, size_t count) {
+    for (size_t n = 0; n < count; ++n)
+        y[n] = x[n] - 0.9f * x[static_cast<ptrdiff_t>(n) - 1];
+}
+
+double levinson(const double *r, double *a) {
+    std::fill(a, a + SCREEN_ORDER + 1, 0.0);
+    a[0] = 1.0;
+    double error = r[0] * (1.0 + WHITE) + 1e-30;
+    for (size_t p = 1; p <= SCREEN_ORDER; ++p) {
+        double sum = 0.0;
+        for (size_t k = 0; k < p; ++k)
+            sum += a[k] * r[p - k];
+        const double reflection = -sum / error;
+        for (size_t k = 1, m = p - 1; k <= m; ++k, --m) {
+            const double low = a[k], high = a[m];
+            a[k] = low + reflection * high;
+            if (k != m)
+                a[m] = high + reflection * low;
+        }
+        a[p] = reflection;
+        error *= 1.0 - reflection * reflection;
+        if (!(error > 0.0))
+            return 0.0;
+    }
+    return error;
+}
+
+}  // namespace prediction
