@@ -80,7 +80,7 @@ def _all_but(track: Profile) -> str:
 
 def silence_s(track: Profile) -> float:
     """How long a track is silent: its momentary loudness 60 LU or more below its highest."""
-    loudness = momentary_lufs(track.segment_power)
+    loudness = momentary_lufs(track.segment_power, hop_ms=100)
     if not len(loudness):
         return 0.0
     return float(np.mean(loudness < loudness.max() + SILENT_DB)) * track.duration_s

@@ -169,8 +169,9 @@ def _median_crest_db(power: Heard, peak: Heard) -> float:
     """Median crest factor of the louder half of all windows of 0.4 s."""
     level = _sliding(_mean_db, CREST_SEGMENTS, power)
     heard = _heard(level)
-    level, crest = level[heard], _sliding(_crest_db, CREST_SEGMENTS, power, peak)[heard]
-    return float(np.median(crest[level >= np.median(level)]))
+    louder = heard & (level >= np.median(level[heard], overwrite_input=True))
+    del level
+    return float(np.median(_sliding(_crest_db, CREST_SEGMENTS, power, peak)[louder], overwrite_input=True))
 
 
 def _running_maximum(values: Array, length: int) -> Array:

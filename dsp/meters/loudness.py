@@ -36,8 +36,8 @@ ABSOLUTE_GATE_LUFS = -70.0
 MOMENTARY_SEGMENTS, SHORT_TERM_SEGMENTS = 40, 300
 GATING_HOP_MS = 100
 RANGE_TAIL_SEGMENTS = 150
-PIECE_WINDOWS = 65_536
-"""So many windows are summed at a time."""
+PIECE_SEGMENTS = 65_536
+"""Windows of about so many are summed at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,8 +204,9 @@ def _pieces_of_windows(
         raise SettingsError(f"hop_ms: {hop_ms} is not a multiple of {SEGMENT_MS}")
     hop = hop_ms // SEGMENT_MS
     count = (before + segment_power.size + after - segments) // hop + 1
-    for first in range(0, count, PIECE_WINDOWS):
-        last = min(first + PIECE_WINDOWS, count) - 1
+    together = max(1, PIECE_SEGMENTS // hop)
+    for first in range(0, count, together):
+        last = min(first + together, count) - 1
         start, stop = first * hop - before, last * hop - before + segments
         silence = max(0, -start), max(0, stop - segment_power.size)
         within = np.pad(segment_power[max(0, start) : max(0, stop)], silence)

@@ -44,8 +44,9 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     rate = audio.sample_rate_hz
     # Silence before and behind the music counts neither for its length nor as a candidate.
     power = profile.segment_power
-    sounding = np.flatnonzero(power > power.max() * 1e-6)
-    first, last = int(np.ceil(sounding[0] / HOP)), int(sounding[-1] // HOP)
+    sounding = power > power.max() * 1e-6
+    begin, end = int(sounding.argmax()), len(sounding) - 1 - int(sounding[::-1].argmax())
+    first, last = -(-begin // HOP), end // HOP
     if (last - first) * HOP <= SECTION_S * COUNT * 100:
         return [Section(audio.read(0, audio.length_samples), 0)]
     length = int(SECTION_S * 100) // HOP
