@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,7 +73,8 @@ class ProfileBuilder:
 
     def result(self, name: str, content_hash: str) -> Profile:
         """The profile of all that came; ends the stream."""
-        loudness, true_peak = self._loudness.result(), self._true_peak.result()
+        loudness, true_peak = _loudness_of(self._loudness), self._true_peak.result()
+        del self._loudness  # before the sketch is made: there may be hours of it
         (sketch, figures), spectrum = self._sketch.result(), self._spectrum.result()
         (tone, notes, tone_of_side), frames = self._spectrum.course()
         return Profile(
@@ -81,20 +83,28 @@ class ProfileBuilder:
             sample_rate_hz=self.sample_rate_hz,
             channels=self.channels,
             length_samples=self.length_samples,
-            integrated_lufs=loudness.integrated_lufs,
-            isolated_lufs=isolated_lufs(loudness.segment_power),
-            range_lu=loudness.range_lu,
-            max_momentary_lufs=loudness.max_momentary_lufs,
-            max_short_term_lufs=loudness.max_short_term_lufs,
             true_peak_dbtp=true_peak.peak_dbtp,
             sample_peak_dbfs=true_peak.sample_peak_dbfs,
             flat_tops=self._clipping.result(),
             figures=figures,
-            segment_db=_in_half_precision_db(loudness.segment_power),
             spectrum=spectrum,
             course=Course(tone, notes, tone_of_side, frames),
             sketch=sketch,
+            **loudness,
         )
+
+
+def _loudness_of(meter: LoudnessMeter) -> dict[str, Any]:
+    """What a profile keeps of it."""
+    found = meter.result()
+    return {
+        "integrated_lufs": found.integrated_lufs,
+        "isolated_lufs": isolated_lufs(found.segment_power),
+        "range_lu": found.range_lu,
+        "max_momentary_lufs": found.max_momentary_lufs,
+        "max_short_term_lufs": found.max_short_term_lufs,
+        "segment_db": _in_half_precision_db(found.segment_power),
+    }
 
 
 def _in_half_precision_db(power: Powers) -> NDArray[np.float16]:
