@@ -72,8 +72,8 @@ def clean(folder: Path) -> Rows:
     return rows
 
 
-def mean_by(rows: Sequence[Any], keys: tuple[str, ...]) -> Rows:
-    """Means of all figures over the rows that agree in `keys`."""
+def mean_by(rows: Sequence[Any], keys: tuple[str, ...], least: str | None = None) -> Rows:
+    """Means of all figures over the rows that agree in `keys`, and the least of one."""
     data = [row if isinstance(row, dict) else dataclasses.asdict(row) for row in rows]
     groups: dict[tuple[Any, ...], Rows] = {}
     for row in data:
@@ -82,7 +82,8 @@ def mean_by(rows: Sequence[Any], keys: tuple[str, ...]) -> Rows:
     for group, members in groups.items():
         numbers = [k for k, v in members[0].items() if isinstance(v, int | float) and k not in keys]
         means = {k: float(np.nanmean([float(m[k]) for m in members])) for k in numbers}
-        found.append(dict(zip(keys, group, strict=True)) | {"n": len(members)} | means)
+        row = dict(zip(keys, group, strict=True)) | {"n": len(members)} | means
+        found.append(row if least is None else row | {f"least_{least}": min(float(m[least]) for m in members)})
     return found
 
 
@@ -92,9 +93,9 @@ PARTS: dict[str, Callable[[Excerpts], dict[str, Rows]]] = {
         "clicks repaired, median SNR": clicks.repair(found),
     },
     "gaps": lambda found: {"gaps found": gaps.find(found), "gaps filled, median SNR": gaps.fill(found)},
-    "clips": lambda found: {"declipping, SDR gain": mean_by(clips.rows(found), ("input_sdr_db",))},
+    "clips": lambda found: {"declipping, SDR gain": mean_by(clips.rows(found), ("input_sdr_db",), "match_db")},
     "instruments": lambda found: {
-        "declipping of solo instruments": mean_by(clips.rows(clips.instruments()), ("input_sdr_db",))
+        "declipping of solo instruments": mean_by(clips.rows(clips.instruments()), ("input_sdr_db",), "match_db")
     },
     "hum": lambda found: {"hum": mean_by(hum.rows(found), ("level_dbfs", "tool"))},
     "matched": lambda found: {"matched damaged beside matched whole": matched.rows(found)},

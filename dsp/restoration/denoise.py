@@ -238,6 +238,7 @@ class NoiseDetector:
         if not self._levels:
             return Noise(-200.0, 0.0, 0.0, ())
         levels = np.concatenate(self._levels)
+        self._levels = [levels]  # not held twice: there may be hours of them
         if self.span_s is not None:
             first, last = (int(np.ceil(s * self.rate / self.every)) for s in self.span_s)
             inside = levels[first : max(last, first + 1)]
@@ -297,7 +298,7 @@ def steady_floor(
     they do. There may be hours of them: one band or one section at a time is in dB.
     """
     loud = _levels_db(levels.max(axis=1)) > _SILENT_DBFS_HZ  # digital silence has no floor
-    levels = levels[loud]
+    levels = levels if loud.all() else levels[loud]
     bands = levels.shape[1]
     if len(levels) < 2 * section_frames:
         return np.zeros(bands), np.zeros(bands, dtype=bool), 0.0
