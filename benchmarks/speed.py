@@ -18,7 +18,6 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,14 +59,12 @@ def cost(way: Way) -> Cost:
     way.ready()
     environment = os.environ | way.environment
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # or whoever is not installed is compiled at each start
-    started = time.perf_counter()
-    process = subprocess.Popen(way.words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    wall_s = time.perf_counter() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise click.ClickException(f"{way.name}: exit {process.returncode}")
-    return Cost(wall_s, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024.0)
+    launcher = [sys.executable, "-I", "-S", str(Path(__file__).parent / "judging" / "launcher.py")]
+    told = subprocess.run([*launcher, *way.words], env=environment, check=True, capture_output=True, text=True).stdout
+    wall_s, cpu_s, rss_kib, exit_code = map(float, told.split())
+    if exit_code:
+        raise click.ClickException(f"{way.name}: exit {exit_code:g}")
+    return Cost(wall_s, cpu_s, rss_kib / 1024.0)
 
 
 def written(source: Path, place: Path, minutes: float, rate_hz: int) -> None:
