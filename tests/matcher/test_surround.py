@@ -43,8 +43,15 @@ def lufs(path: Path, mask: int) -> float:
     return float(pyebur128.get_loudness_global(state))
 
 
-@pytest.mark.parametrize("mask", [FIVE_ONE, SEVEN_ONE])
-@pytest.mark.parametrize("ending", [".wav", ".flac"])
+@pytest.mark.parametrize(
+    ("mask", "ending"),
+    [
+        (FIVE_ONE, ".wav"),
+        (SEVEN_ONE, ".flac"),
+        pytest.param(FIVE_ONE, ".flac", marks=pytest.mark.slow),
+        pytest.param(SEVEN_ONE, ".wav", marks=pytest.mark.slow),
+    ],
+)
 def test_is_mastered(mix: Audio, record: Audio, tmp_path: Path, mask: int, ending: str) -> None:
     """To the loudness of the reference by another's meter, under the ceiling in every channel, loudspeakers kept."""
     target = tmp_path / f"bed{ending}"
