@@ -15,15 +15,15 @@ from numpy.typing import NDArray
 from dsp.audio import Samples
 from dsp.kernels import BandLevels
 from dsp.segments import Segments
-from dsp.units import db_from_power
+from dsp.units import FLOOR_DB, db_from_power
 
 CROSSOVERS_HZ = (200.0, 3200.0)
 BANDS = ("low", "mid", "high", "whole")
 SEGMENT_S = 0.01
 
 
-HEARD_DB, SILENT_DB = -55.0, -200.0
-"""Stretches this far below the loudest are silence; all that lies at the lower one is."""
+HEARD_DB = -55.0
+"""Stretches this far below the loudest are silence."""
 SPREAD_SEGMENTS, CREST_SEGMENTS = 5, 40
 """Levels are compared over 50 ms, peaks with the mean of 0.4 s."""
 
@@ -71,13 +71,13 @@ class DynamicsMeter:
         return Dynamics(*self._segments.result())
 
 
-FINE_FLOOR_DB, FINE_STEPS = -120.0, 256
-"""Lowest level of a fine course, and its steps in a decibel."""
+FINE_STEPS = 256
+"""Steps of a fine course in a decibel, from `FLOOR_DB`, which is silence."""
 
 
 def fine_code(power: Array) -> NDArray[np.uint16]:
-    """Mean squares as a `FineCourse` holds them: from -120 dBFS to far above full scale."""
-    return np.clip(np.rint((db_from_power(power) - FINE_FLOOR_DB) * FINE_STEPS), 0, 65_535).astype(np.uint16)
+    """Mean squares as a `FineCourse` holds them: from -200 to +56 dBFS."""
+    return np.clip(np.rint((db_from_power(power) - FLOOR_DB) * FINE_STEPS), 0, 65_535).astype(np.uint16)
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class FineCourse:
 
     def __getitem__(self, span: slice) -> NDArray[np.float32]:
         code = self.code[span]
-        level_db = code.astype(np.float32) / np.float32(FINE_STEPS) + np.float32(FINE_FLOOR_DB)
+        level_db = code.astype(np.float32) / np.float32(FINE_STEPS) + np.float32(FLOOR_DB)
         return np.where(code > 0, np.float32(10.0) ** (level_db / np.float32(20.0 if self.amplitude else 10.0)), 0.0)
 
 
@@ -112,7 +112,7 @@ def figures(power: Sequence[Heard] | Array, peak: Heard) -> NDArray[np.float64]:
     if len(peak) < 2 * CREST_SEGMENTS:
         return np.zeros(4)
     level_db = _sliding(_mean_db, SPREAD_SEGMENTS, power[3])
-    if level_db.max() <= SILENT_DB:
+    if level_db.max() <= FLOOR_DB:
         return np.zeros(4)
     heard = _heard(level_db)
     del level_db  # one at a time: there may be hours of them

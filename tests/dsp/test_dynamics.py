@@ -166,22 +166,23 @@ def test_figures_are_their_twin(segments):
     rng = np.random.default_rng(segments)
     course = np.exp(rng.normal(-4.0, 1.5, (4, segments)))
     course[:, segments // 2 : segments // 2 + 30] *= 1e-2
+    course[2] *= 1e-13  # as good as nothing up there, which has a spread all the same
     peak = np.sqrt(course[3]) * rng.uniform(1.5, 4.0, segments)
     wanted = plain_figures(course, peak)
     np.testing.assert_allclose(figures(course, peak), wanted, atol=1e-3)
     np.testing.assert_allclose(figures(course.astype(np.float32), peak.astype(np.float32)), wanted, atol=1e-3)
     fine = [FineCourse(fine_code(band)) for band in course]
-    np.testing.assert_allclose(figures(fine, FineCourse(fine_code(peak**2), amplitude=True)), wanted, atol=4e-3)
+    np.testing.assert_allclose(figures(fine, FineCourse(fine_code(peak**2), amplitude=True)), wanted, atol=2e-3)
 
 
 def test_fine_course_is_what_was_coded():
-    """Within half of 1/256 dB, far above full scale too; what lies below its floor is silence."""
-    power = 10.0 ** np.append(np.random.default_rng(2).uniform(-11.9, 12.0, 5000), -np.inf)
+    """Within half of 1/256 dB, far above full scale too; silence is silence."""
+    power = 10.0 ** np.append(np.random.default_rng(2).uniform(-19.9, 5.6, 5000), -np.inf)
     code = fine_code(power)
     for course, wanted in ((FineCourse(code), power), (FineCourse(code, amplitude=True), power**0.5)):
         assert len(course) == len(power)
         np.testing.assert_allclose(course[10:], wanted[10:], rtol=5e-4)
-    assert not FineCourse(fine_code(np.array([0.0, 1e-13])))[:].any()
+    assert not FineCourse(fine_code(np.array([0.0, 1e-20])))[:].any()
 
 
 def test_figures_of_next_to_nothing():
