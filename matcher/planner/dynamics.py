@@ -23,7 +23,8 @@ RELEASE_MS = 40.0
 ATTACK_MS = 4.0
 SHALLOW_DB, DEEP_DB = -8.0, 18.0
 """How far a threshold may lie below the band's loud level; at the shallow end nothing reaches it."""
-WIDEST_KNEE_DB = 20.0
+WIDEST_KNEE_DB = 6.0
+"""A wider one takes the peaks of quiet masters well below the ceiling they are let to."""
 _LOWEST = np.array([SHALLOW_DB] * 3 + [0.0])
 _HIGHEST = np.array([DEEP_DB] * 3 + [WIDEST_KNEE_DB])
 _START = np.array([5.0, 5.0, 5.0, 4.0])

@@ -55,7 +55,7 @@ REST_HZ = np.geomspace(25.0, 20_000.0, 88)
 FITTED_HZ = np.append(20.0, THIRD_OCTAVES_HZ)
 """Where bands follow a curve: to the end of what is heard, which no third octave is centred at."""
 LOWEST_CEILING_DB = 6.0
-"""A reference with lower peaks lowers the limiter's ceiling by this at most."""
+"""Where everything is to be matched, a reference with lower peaks lowers the limiter's ceiling by this at most."""
 
 
 @dataclass(frozen=True)
@@ -250,11 +250,6 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.isolated_lufs)
     judged = beliefs.density
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
-    # How far the peak is to stand above the loudness says where the limiter's ceiling lies, below the one allowed.
-    peak_dbtp = loudness + judged.target_db[4] + dense[4]
-    denser = bool(dense[4] < max(0.0, float(judged.own_db[4])))
-    there_dbtp = max(p.true_peak_dbtp for p in reference.dynamics)
-    lowest = min(aims.ceiling_dbtp, max(there_dbtp, aims.ceiling_dbtp - LOWEST_CEILING_DB))
     return Goal(
         tone_db=at.curve_db,
         side_db=at.side_db,
@@ -262,8 +257,20 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
         focus_depth_db=at.width.focus_depth_db,
         density_db=dense,
         loudness_lufs=loudness,
-        ceiling_dbtp=float(np.clip(peak_dbtp, lowest, aims.ceiling_dbtp)) if denser else aims.ceiling_dbtp,
+        ceiling_dbtp=_ceiling_dbtp(reference, aims, judged, dense, loudness) if at.exact else aims.ceiling_dbtp,
     )
+
+
+def _ceiling_dbtp(reference: Reference, aims: Aims, judged: density.Density, dense_db: Array, lufs: float) -> float:
+    """The ceiling, lowered to where peaks stand no higher above the loudness than wanted, nor below the reference's.
+
+    Only for who asks for everything: a quiet reference's peaks say little of where its limiter, if any, held them.
+    """
+    if dense_db[4] >= max(0.0, float(judged.own_db[4])):
+        return aims.ceiling_dbtp
+    there_dbtp = max(p.true_peak_dbtp for p in reference.dynamics)
+    lowest = min(aims.ceiling_dbtp, max(there_dbtp, aims.ceiling_dbtp - LOWEST_CEILING_DB))
+    return float(np.clip(lufs + judged.target_db[4] + dense_db[4], lowest, aims.ceiling_dbtp))
 
 
 def _search(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import matcher
 from dsp.audio import Audio
+from dsp.chain import Chain
 from dsp.effects.eq import Band, Eq
 from dsp.effects.gain import Gain
 from dsp.effects.limiter import Limiter
@@ -330,6 +331,15 @@ class TestAims:
         assert (eq.response_db(hz, "side") + sides.response_db(hz)).max() <= 12.2
         assert len(eq.bands) <= 8
         assert eq.curves
+
+    def test_a_lower_ceiling_is_for_who_asks_for_everything(self, mix: Audio, record: Audio) -> None:
+        """A quiet, dense reference: peaks may stand as high as allowed, and only with belief 1 as low as its own."""
+        limited = Chain((Limiter(ceiling_dbtp=-15.0),))(record)
+        quiet = Audio(limited.samples * 10.0 ** (6.0 / 20.0), record.sample_rate_hz)
+        usual, everything = (plan(mix, quiet, aims=Aims(belief=belief)) for belief in (None, 1.0))
+        assert usual.step("limiter").settings.ceiling_dbtp == pytest.approx(-1.0, abs=0.05)
+        assert -7.1 < everything.step("limiter").settings.ceiling_dbtp < -2.0
+        assert "The reference's peaks stand no higher" in everything.step("limiter").because
 
     def test_no_curve_where_nothing_more_is_asked_for(self, made: Plan) -> None:
         """The default is a handful of bands."""
