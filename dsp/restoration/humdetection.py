@@ -17,7 +17,7 @@ from dsp.audio import Samples, check_rate
 from dsp.errors import AudioError
 from dsp.kernels import Decimator
 from dsp.restoration.dehum import Complexes, Dehum, Line, LinePoint, Phase, Reals, TrackPoint
-from dsp.restoration.humlines import BASE, Passage, correction, lines_of, locked
+from dsp.restoration.humlines import BASE, Passage, correction, lines_of, locked, noise_of
 from dsp.units import db_from_power
 
 MAINS_HZ = (50.0, 60.0)
@@ -189,22 +189,23 @@ class Comb:
 
     def _follow(self, chunk: Reals, times: Reals, track: Reals) -> tuple[Complexes, Reals, Reals]:
         """Lines (orders, channels, frames), their noise power, and the track made exact by their phases."""
-        start_s = times[0] - self.hop / self.rate
-        base = self._baseband(chunk, self._phase(times, track), start_s)
-        block = self.hop // BASE
-        at = start_s + ((np.arange(base.shape[2]) + 0.5) * block - 0.5) / self.rate
+        hop_s, block = self.hop / self.rate, self.hop // BASE
+        at = times[0] - hop_s + ((np.arange(chunk.shape[1] // block) + 0.5) * block - 0.5) / self.rate
         before = self._phase(times, track).at(at)[0]
-        lines, noise = lines_of(base, len(times))
-        hop_s = self.hop / self.rate
+        base = self._baseband(chunk, self._phase(times, track), at)
 
-        def moved(track: Reals) -> tuple[Complexes, Reals]:
+        def moved(track: Reals) -> Complexes:
             turn = np.exp(-2j * np.pi * (self._phase(times, track).at(at)[0] - before))
             every = np.cumprod(np.broadcast_to(turn, (len(self.orders), len(turn))), axis=0)
-            return lines_of(base * every[:, None], len(times))
+            return base * every[:, None]
 
+        lines, noise = lines_of(base, len(times)), noise_of(base, len(times))
         for reach_hz in (0.06, 0.02, 0.01, 0.01):
             track = track + correction(lines, noise, self.orders, track, reach_hz, hop_s)
-            lines, noise = moved(track)
+            lines = lines_of(moved(track), len(times))
+        # What lies beside the lines does not change with the little they still move.
+        base, before = moved(track), self._phase(times, track).at(at)[0]
+        noise = noise_of(base, len(times))
         # What has gone before says where each line's phase belongs; after a gap it is lost.
         follows = bool(self._times) and times[0] - self._times[-1] < 1.5 * hop_s
         earlier = np.array(self._track[-2:]) if follows else np.zeros(0)
@@ -212,7 +213,7 @@ class Comb:
             self._known = np.zeros(lines.shape[:2], dtype=np.complex128), np.zeros(lines.shape[:2])
         for _ in range(_LOCKING):
             track = track + locked(lines, noise, self.orders, track, earlier, self._known, hop_s)
-            lines, noise = moved(track)
+            lines = lines_of(moved(track), len(times))
         sums, weight = self._known
         self._known = sums + (lines / noise).sum(axis=2), weight + (1.0 / noise).sum(axis=2)
         return lines, noise, track
@@ -221,20 +222,24 @@ class Comb:
         """The phase over all knots so far, and these."""
         return Phase(np.concatenate([self._times, times]), np.concatenate([self._track, track]))
 
-    def _baseband(self, chunk: Reals, phase: Phase, start_s: float) -> Complexes:
-        """Each line shifted to 0 Hz, means of `BASE` blocks a hop, (orders, channels, blocks)."""
+    def _baseband(self, chunk: Reals, phase: Phase, at_s: Reals) -> Complexes:
+        """Each line shifted to 0 Hz, means of `BASE` blocks a hop with middles `at_s`, (orders, channels, blocks).
+
+        A block lasts 25 ms, and all blocks in which the fundamental is the same to 0.01 Hz are turned as one.
+        """
         block = self.hop // BASE
-        found = np.empty((len(self.orders), len(chunk), chunk.shape[1] // block), dtype=np.complex128)
-        for first in range(0, chunk.shape[1], _TOGETHER * self.hop):
-            shifted = chunk[:, first : first + _TOGETHER * self.hop].astype(np.complex128)
-            last = first + shifted.shape[1]
-            cycles = phase.at(start_s + np.arange(first, last) / self.rate)[0]
-            turn = np.exp(-2j * np.pi * (cycles % 1.0))
-            for n in range(len(self.orders)):
-                shifted *= turn
-                means = shifted.reshape(len(chunk), -1, block).mean(axis=2)
-                found[n, :, first // block : last // block] = means
-        return found
+        cycles, rate_hz, _ = phase.at(at_s)
+        state = np.rint(rate_hz / _STEP_HZ).astype(int)
+        offset_s = (np.arange(block) - 0.5 * (block - 1)) / self.rate
+        blocks = chunk.reshape(len(chunk), -1, block)
+        found = np.empty((len(self.orders), *blocks.shape[:2]), dtype=np.complex128)
+        for step in np.unique(state):
+            same = state == step
+            radians = 2.0 * np.pi * _STEP_HZ * step * np.outer(self.orders, offset_s)
+            taken = np.moveaxis(blocks[:, same], 2, 0).reshape(block, -1)
+            turned = (np.cos(radians) @ taken - 1j * (np.sin(radians) @ taken)) / block
+            found[..., same] = turned.reshape(len(self.orders), len(chunk), -1)
+        return found * np.exp(-2j * np.pi * np.outer(self.orders, cycles % 1.0))[:, None]
 
     def result(self, frames: int, *, strong: bool) -> Hum:
         """What the lines of all chunks say together; frames: how many the file has."""

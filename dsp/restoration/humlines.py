@@ -13,25 +13,33 @@ from dsp.units import db_from_gain
 
 BASE = 40
 """Baseband samples in a hop; other lines of the comb fall on the nulls of their mean, or far from the line."""
-_RING = np.array([-6, -5, -4, -3, 3, 4, 5, 6])
+_RING = np.array([-6.0, -5.0, -4.0, -3.0, 3.0, 4.0, 5.0, 6.0])
 """Half-Hz bins beside a line that tell what else is there."""
 _BEND_HZ = 0.008
 """What a second difference of the track is expected to be."""
 
 
-def lines_of(base: Complexes, frames: int) -> tuple[Complexes, Reals]:
-    """Complex amplitude of each line in Hann frames of two hops, and the noise power in it from beside it."""
+def lines_of(base: Complexes, frames: int) -> Complexes:
+    """Complex amplitude of each line in Hann frames of two hops, (orders, channels, frames)."""
+    return _beside(base, frames, np.zeros(1))[..., 0]
+
+
+def noise_of(base: Complexes, frames: int) -> Reals:
+    """Noise power in each frame's amplitude of each line, from what lies beside it."""
+    ring = np.abs(_beside(base, frames, _RING)) ** 2
+    # The median of exponential noise is ln 2 of its mean; a partial of the music beside the line does not move it.
+    return np.asarray(np.median(ring, axis=-1) / np.log(2.0) + 1e-16)
+
+
+def _beside(base: Complexes, frames: int, bins: Reals) -> Complexes:
+    """Complex amplitudes so many half-Hz bins beside each line, (orders, channels, frames, bins)."""
     size = 2 * BASE
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * (np.arange(size) + 0.5) / size)
-    turns = np.exp(-2j * np.pi * np.outer(np.arange(size) + 0.5, np.append(_RING, 0)) / size)
+    turns = np.exp(-2j * np.pi * np.outer(np.arange(size) + 0.5, bins) / size)
     weighed = 2.0 * turns * (hann / hann.sum())[:, None]
     # A frame is two hops, and each hop is the end of one frame and the beginning of the next.
     hops = base[..., : (frames + 1) * BASE].reshape(*base.shape[:2], frames + 1, BASE)
-    begun, ended = hops @ weighed[:BASE], hops @ weighed[BASE:]
-    found = begun[..., :-1, :] + ended[..., 1:, :]
-    ring = np.abs(found[..., :-1]) ** 2
-    # The median of exponential noise is ln 2 of its mean; a partial of the music beside the line does not move it.
-    return found[..., -1].copy(), np.median(ring, axis=-1) / np.log(2.0) + 1e-16
+    return np.asarray((hops @ weighed[:BASE])[..., :-1, :] + (hops @ weighed[BASE:])[..., 1:, :])
 
 
 def correction(
