@@ -297,9 +297,10 @@ class DropoutDetector:
         frame = self.frame
         for lag in LAGS:
             step = lag // 2
-            same = frame + step * np.flatnonzero(
-                plane[frame : 2 * frame + lag : step] == plane[frame - lag : 2 * frame : step]
-            )
+            sites = plane[frame : 2 * frame + lag : step] == plane[frame - lag : 2 * frame : step]
+            if not sites.any():
+                continue
+            same = frame + step * np.flatnonzero(sites)
             same = same[plane[same + 1] == plane[same + 1 - lag]]
             if len(same) == 0:
                 continue

@@ -156,7 +156,8 @@ def _excess(power: NDArray[np.float32]) -> NDArray[np.float32]:
     # exp(gamma): the geometric mean of noise power lies that far below its mean.
     ratio = np.exp(np.minimum(log - ring, _MOST_NATS)) * np.float32(0.5 * 0.5615)
     ratio[..., :far] = 0.0
-    return np.asarray(np.log1p(ratio) - np.float32(0.36))
+    # log1p has no vectorised kernel, and is no more exact for ratios of this size.
+    return np.asarray(np.log(ratio + np.float32(1.0)) - np.float32(0.36))
 
 
 class Comb:
