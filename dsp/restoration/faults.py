@@ -120,9 +120,9 @@ class FaultDetector:
 
     def _take_pairs(self, block: Samples) -> None:
         pending = block if self._pending is None else np.concatenate([self._pending, block], axis=1)
-        start = 0
+        start, window = 0, self.window.astype(pending.dtype, copy=False)
         while pending.shape[1] - start >= self.every:
-            left, right = scipy.fft.rfft(pending[:, start : start + self.size] * self.window, axis=-1)
+            left, right = scipy.fft.rfft(pending[:, start : start + self.size] * window, axis=-1)
             self._cross += left.conj() * right
             self._powers += left.real**2 + left.imag**2, right.real**2 + right.imag**2
             start += self.every

@@ -29,6 +29,7 @@ _STEP_HZ = 0.02
 _MOST_STEPS = 3  # of the path in a second: 0.06 Hz
 _SPREAD_DB = 2.5  # of a line's level in clear frames about the model's: hum stands still, notes do not
 _LOCKING = 8  # rounds of the phase lock
+_FURTHEST_HZ = 0.1  # that the first of them moves the track of hum: 0.06 at most, where music's go 0.13 and more
 _MOST_NATS = 3.0  # what one bin may say: many lines that are always there count, not one that is loud
 _CHUNK = 64  # frames a best path is searched over at once
 _TOGETHER = 8  # frames whose spectra are held at once
@@ -183,13 +184,19 @@ class Comb:
         if mean < PATH_SCORE or (np.sort(steady)[-2:] < STEADY_SCORE).any():
             return
         times = _middles(first_frame, len(path), self.hop / self.rate)
-        lines, noise, track = self._follow(chunk, times, np.asarray(self.states_hz[path], dtype=np.float64))
+        followed = self._follow(chunk, times, np.asarray(self.states_hz[path], dtype=np.float64))
+        if followed is None:
+            return
+        lines, noise, track = followed
         self._times += times.tolist()
         self._track += track.tolist()
         self._frames.append((first_frame, lines, noise))
 
-    def _follow(self, chunk: Reals, times: Reals, track: Reals) -> tuple[Complexes, Reals, Reals]:
-        """Lines (orders, channels, frames), their noise power, and the track made exact by their phases."""
+    def _follow(self, chunk: Reals, times: Reals, track: Reals) -> tuple[Complexes, Reals, Reals] | None:
+        """Lines (orders, channels, frames), their noise power, and the track made exact by their phases.
+
+        None where the phases want another track than the spectra: no lines of one fundamental.
+        """
         hop_s, block = self.hop / self.rate, self.hop // BASE
         at = times[0] - hop_s + ((np.arange(chunk.shape[1] // block) + 0.5) * block - 0.5) / self.rate
         before = self._phase(times, track).at(at)[0]
@@ -212,8 +219,11 @@ class Comb:
         earlier = np.array(self._track[-2:]) if follows else np.zeros(0)
         if not follows:
             self._known = np.zeros(lines.shape[:2], dtype=np.complex128), np.zeros(lines.shape[:2])
-        for _ in range(_LOCKING):
-            track = track + locked(lines, noise, self.orders, track, earlier, self._known, hop_s)
+        for turn in range(_LOCKING):
+            change_hz = locked(lines, noise, self.orders, track, earlier, self._known, hop_s, slips=turn > 0)
+            if turn == 0 and np.abs(change_hz).max() > _FURTHEST_HZ:
+                return None
+            track = track + change_hz
             lines = lines_of(moved(track), len(times))
         sums, weight = self._known
         self._known = sums + (lines / noise).sum(axis=2), weight + (1.0 / noise).sum(axis=2)

@@ -77,10 +77,13 @@ def locked(
     earlier: Reals,
     known: tuple[Complexes, Reals],
     hop_s: float,
+    *,
+    slips: bool,
 ) -> Reals:
     """What to add to the track, (frames,), so that every line keeps the phase it has on the whole.
 
     earlier: the last two knots before these, or none; known: sums of lines over noise and of one over noise before.
+    slips: look for frames that are off by more than a line can tell by itself.
     """
     frames = len(track)
     weight = 1.0 / noise
@@ -90,7 +93,13 @@ def locked(
         weight = 1.0 / (noise + np.abs(lines - whole[..., None]) ** 2 / 4.0)
     clear = np.abs(whole) ** 2 * sure > 20.0
     # Cycles of the fundamental by which each line is ahead, and how well it knows: k turns tell k times as finely.
-    ahead = (np.angle(lines * np.conj(whole[..., None])).T / (2.0 * np.pi * orders)).T
+    against = lines * np.conj(whole[..., None])
+    slip = np.zeros(frames)
+    if slips:
+        agreement = np.where(clear[..., None], against / (noise + 0.05 * np.abs(whole[..., None]) ** 2), 0.0)
+        slip = _slipped(agreement, orders)
+    turned = np.exp(-2j * np.pi * np.outer(orders, slip))[:, None]
+    ahead = slip + (np.angle(against * turned).T / (2.0 * np.pi * orders)).T
     trust = clear[..., None] * weight * np.abs(whole[..., None]) ** 2
     trust = (trust.T * (2.0 * np.pi * orders) ** 2).T
     total = trust.sum(axis=(0, 1)) + 1e-9
@@ -110,6 +119,20 @@ def locked(
     rows = reach.T @ (total[:, None] * reach) + smooth[len(earlier) :, len(earlier) :]
     pull = (smooth @ np.concatenate([earlier, track]))[len(earlier) :]
     return np.linalg.solve(rows, reach.T @ (total * wanted) - pull)
+
+
+def _slipped(agreement: Complexes, orders: NDArray[np.int64]) -> Reals:
+    """Cycles of the fundamental that frames are off for sure, (frames,): where all lines together agree better.
+
+    Each line by itself is blind to whole turns of its own, and the track would settle where the strongest one fits.
+    """
+    grid = np.arange(-48, 48) / 96.0
+    fit = (agreement.sum(axis=1).T @ np.exp(-2j * np.pi * np.outer(orders, grid))).real
+    padded = np.pad(fit, ((2, 2), (0, 0)))
+    fit = np.lib.stride_tricks.sliding_window_view(padded, 5, axis=0) @ np.array([0.5, 0.8, 1.0, 0.8, 0.5])
+    best = fit.argmax(axis=1)
+    sure = fit[np.arange(len(fit)), best] > fit[:, 48] + 6.0
+    return np.where(sure, grid[best], 0.0)
 
 
 class Passage:
