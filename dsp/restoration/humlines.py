@@ -212,9 +212,11 @@ class Passage:
             value = value if len(value) > 1 else np.repeat(value, 2)
             times = np.concatenate([[times[0] - 0.4 * fades_s], times, [times[-1] + 0.4 * fades_s]])
             value = np.concatenate([[0.0], value, [0.0]])
+            if times[0] < 0.0:  # at the file's start there is nothing to fade in from
+                times, value = times[1:], value[1:]
         value = np.clip(value.real, -1.0, 1.0) + 1j * np.clip(value.imag, -1.0, 1.0)
         return [
-            LinePoint(time_s=float(max(t, 0.0)), cosine=float(v.real), sine=float(v.imag))
+            LinePoint(time_s=float(t), cosine=float(v.real), sine=float(v.imag))
             for t, v in zip(times, value, strict=True)
         ]
 

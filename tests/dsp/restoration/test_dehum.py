@@ -98,6 +98,19 @@ def test_a_change_of_level_is_followed():
     assert db(wrong, added) <= -20.0
 
 
+def test_hum_that_pauses_is_taken_out_on_both_sides():
+    """From the file's very start, not at all in the middle, and again to its end."""
+    seconds = 200
+    gate = np.interp(np.arange(seconds * RATE_HZ) / RATE_HZ, [64.0, 64.1, 130.0, 130.1], [1.0, 0.0, 0.0, 1.0])
+    added = hum(level_dbfs=-30.0, seconds=seconds) * gate
+    repair = found(music(seconds=seconds) + added).settings()
+    assert repair is not None
+    left = added - subtracted(repair, added.shape[1])
+    for part in (slice(2 * RATE_HZ, 62 * RATE_HZ), slice(133 * RATE_HZ, 198 * RATE_HZ)):
+        assert db(left[:, part], added[:, part]) <= -20.0
+    assert np.abs(left[:, 68 * RATE_HZ : 126 * RATE_HZ]).max() < 1e-5
+
+
 def test_little_is_kept_of_a_hum():
     """What is kept of each second in which lines are followed stays below 2 kB."""
     chunk_s, chunks = 64, 8
