@@ -190,9 +190,9 @@ private:
             std::reverse(backward.begin(), backward.end());
             const bool last = round + 1 == ROUNDS;
             spans = spans_of(forward, backward, scale, margin, length - margin, last ? longest() : 2 * longest());
-            fill_spans(x, y, a, spans);
             if (round == 0 && !stands_out(spans, forward, scale))
                 return;
+            fill_spans(x, y, a, spans);
             if (spans.empty())
                 break;
             if (!last && round > 0 && y == before) {  // the next rounds would find the same
