@@ -24,6 +24,7 @@ constexpr size_t SIDE = 28, NEAR = 1, DECAYED = 4, LATE = 4;  // cells: beside a
 constexpr double QUANTILE = 0.7;
 constexpr double FLOOR = 2e-5;        // prediction errors below it are the format's own, not the music's
 constexpr size_t PIECES = 8;
+constexpr size_t DROPPED = 16;         // segments gone by that are forgotten together
 constexpr int ROUNDS = 4;
 constexpr double PRICE = 1.2;          // of replacing a sample, in mean squared errors: a little more than it saves
 constexpr double LOW = 2.4;            // as a prominence: where a click begins and ends, once it is one
@@ -71,7 +72,7 @@ public:
             for (size_t c = 0; c < channels_; ++c) {
                 const T *x = block.data() + c * samples + start;
                 std::vector<float> &h = history_[c];
-                h.resize(2 * segment_ + filled_);
+                h.resize(begin_ + 2 * segment_ + filled_);
                 h.insert(h.end(), x, x + count);
             }
             filled_ += count;
@@ -85,7 +86,7 @@ public:
         nb::gil_scoped_release release;
         for (int n = 0; n < 2; ++n) {  // silence, until the last sound lies in the middle segment
             for (size_t c = 0; c < channels_; ++c)
-                history_[c].resize(3 * segment_, 0.0f);
+                history_[c].resize(begin_ + 3 * segment_, 0.0f);
             advance();
         }
     }
@@ -106,14 +107,19 @@ private:
     // The newest segment is whole: screen it, judge the one before it, drop the oldest.
     void advance() {
         for (size_t c = 0; c < channels_; ++c) {
-            std::vector<float> &h = history_[c];
+            const float *three = history_[c].data() + begin_;
             Vector &cells = cells_[c];
             cells.resize(3 * CELLS);
-            screen(h.data() + 2 * segment_, cells.data() + 2 * CELLS);
+            screen(three + 2 * segment_, cells.data() + 2 * CELLS);
             if (fires(cells.data()))
-                examine(c, h.data());
-            h.erase(h.begin(), h.begin() + static_cast<ptrdiff_t>(segment_));
+                examine(c, three);
             cells.erase(cells.begin(), cells.begin() + CELLS);
+        }
+        begin_ += segment_;
+        if (begin_ == DROPPED * segment_) {
+            for (std::vector<float> &h : history_)
+                h.erase(h.begin(), h.begin() + static_cast<ptrdiff_t>(begin_));
+            begin_ = 0;
         }
         filled_ = 0;
         ++segments_;
@@ -170,7 +176,7 @@ private:
         const size_t side = segment_ / 2, length = 2 * segment_, margin = ORDER + 2;
         const Vector sound(three + side, three + side + length);
         const double *x = sound.data();
-        Vector y(sound), a, e(length, 0.0), forward(length, 0.0), backward(length, 0.0), reversed(length);
+        Vector y(sound), a, e(length, 0.0), forward;
         const size_t cells = length / cell_, first_cell = SIDE + NEAR, last_cell = cells - SIDE - DECAYED;
         Vector top(cells), scale(cells, 1e30);
         std::vector<std::pair<size_t, size_t>> spans;
@@ -184,19 +190,18 @@ private:
             // Towards the ends, where not all neighbours are seen, clicks are found only lest they spoil the model.
             std::fill(scale.begin(), scale.begin() + first_cell, scale[first_cell]);
             std::fill(scale.begin() + last_cell, scale.end(), scale[last_cell - 1]);
-            predict(x + ORDER, a.data(), forward.data() + ORDER, length - ORDER);
-            std::reverse_copy(x, x + length, reversed.begin());
-            predict(reversed.data() + ORDER, a.data(), backward.data() + ORDER, length - ORDER);
-            std::reverse(backward.begin(), backward.end());
+            forward = e;
+            for (auto [first, stop] : spans)  // what is filled in says nothing of the sound
+                predict(x + first, a.data(), forward.data() + first, stop + ORDER - first);
             const bool last = round + 1 == ROUNDS;
-            spans = spans_of(forward, backward, scale, margin, length - margin, last ? longest() : 2 * longest());
+            spans = spans_of(x, a, forward, scale, margin, length - margin, last ? longest() : 2 * longest());
             if (round == 0 && !stands_out(spans, forward, scale))
                 return;
             fill_spans(x, y, a, spans);
             if (spans.empty())
                 break;
             if (!last && round > 0 && y == before) {  // the next rounds would find the same
-                spans = spans_of(forward, backward, scale, margin, length - margin, longest());
+                spans = spans_of(x, a, forward, scale, margin, length - margin, longest());
                 fill_spans(x, y, a, spans);
                 break;
             }
@@ -216,7 +221,7 @@ private:
             for (size_t i = first; i < stop; ++i)
                 peak = std::max(peak, std::abs(x[i] - y[i]));
             found_[c].push_back({origin + static_cast<int64_t>(first), origin + static_cast<int64_t>(stop), ratio, peak,
-                                 signs_of(x, y, forward, backward, left, spans, n, scale[first / cell_])});
+                                 signs_of(x, y, a, forward, left, spans, n, scale[first / cell_])});
         }
     }
 
@@ -236,8 +241,8 @@ private:
             autoregression::fill_gap(y.data(), first, stop, a, 0);
     }
 
-    // forward, backward: prediction errors of the sound x; left: of y, whose spans are filled in.
-    Signs signs_of(const double *x, const Vector &y, const Vector &forward, const Vector &backward, const Vector &left,
+    // forward: prediction errors of the sound x by the model a; left: of y, whose spans are filled in.
+    Signs signs_of(const double *x, const Vector &y, const Vector &a, const Vector &forward, const Vector &left,
                    const std::vector<std::pair<size_t, size_t>> &spans, size_t n, double usual_error) const {
         const auto [first, stop] = spans[n];
         const size_t count = stop - first, unit = cell_ / CELL, reach = count + ORDER;
@@ -266,7 +271,7 @@ private:
             company += m != n && spans[m].first + far > first && spans[m].first < first + far;
         Signs s{};
         s[PROMINENCE] = re(top, usual_error);
-        s[BACKWARD] = re(highest(backward.data() + first, count), top);
+        s[BACKWARD] = re(highest(backward_errors(x, a, first, stop).data(), count), top);
         s[LENGTH] = std::log(size / static_cast<double>(unit));
         s[LEFT] = re(highest(left.data() + first, reach), usual_error);
         s[SAVED] = re(power(left.data() + first, reach), power(forward.data() + first, reach));
@@ -291,20 +296,24 @@ private:
     bool model(const Vector &y, bool whole, Vector &best, Vector &e) const {
         constexpr size_t LOOK = 128;
         const size_t length = y.size(), piece = length / PIECES;
-        Vector a, errors(LOOK), sorted;
+        Vector a, sizes(LOOK * ((length - 2 * LOOK) / (4 * LOOK) + 1));
         double least = 1e300;
         for (size_t n = 0; n < PIECES + whole; ++n) {
             const bool all = n == PIECES;
             if (!(autoregression::burg({{y.data() + (all ? 0 : n * piece), all ? length : piece}}, ORDER, a) > 0.0))
                 continue;
-            sorted.clear();
-            for (size_t i = LOOK; i + LOOK <= length; i += 4 * LOOK) {
-                predict(y.data() + i, a.data(), errors.data(), LOOK);
-                for (double error : errors)
-                    sorted.push_back(std::abs(error));
+            size_t lower = 0;
+            for (size_t i = 0; i < sizes.size(); i += LOOK) {
+                predict(y.data() + LOOK + 4 * i, a.data(), sizes.data() + i, LOOK);
+                for (size_t m = i; m < i + LOOK; ++m) {
+                    sizes[m] = std::abs(sizes[m]);
+                    lower += sizes[m] < least;
+                }
             }
-            const auto middle = sorted.begin() + static_cast<ptrdiff_t>(sorted.size() / 2);
-            std::nth_element(sorted.begin(), middle, sorted.end());
+            if (2 * lower <= sizes.size())
+                continue;
+            const auto middle = sizes.begin() + static_cast<ptrdiff_t>(sizes.size() / 2);
+            std::nth_element(sizes.begin(), middle, sizes.end());
             if (*middle < least) {
                 least = *middle;
                 best = a;
@@ -316,9 +325,19 @@ private:
         return true;
     }
 
+    // Prediction errors of x[first] to x[stop - 1] by what follows each.
+    static Vector backward_errors(const double *x, const Vector &a, size_t first, size_t stop) {
+        const size_t count = stop - first;
+        Vector reversed(count + ORDER), e(count);
+        std::reverse_copy(x + first, x + stop + ORDER, reversed.begin());
+        predict(reversed.data() + ORDER, a.data(), e.data(), count);
+        std::reverse(e.begin(), e.end());
+        return e;
+    }
+
     // From where the forward error first stands out to where the backward error last does.
-    std::vector<std::pair<size_t, size_t>> spans_of(const Vector &forward, const Vector &backward, const Vector &scale,
-                                                   size_t start, size_t end, size_t most) const {
+    std::vector<std::pair<size_t, size_t>> spans_of(const double *x, const Vector &a, const Vector &forward,
+                                                   const Vector &scale, size_t start, size_t end, size_t most) const {
         std::vector<std::pair<size_t, size_t>> spans;
         for (size_t n = start; n < end; ++n) {
             if (std::abs(forward[n]) <= LOW * scale[n / cell_])
@@ -332,9 +351,10 @@ private:
                     sure = sure || std::abs(forward[i]) > kept_ * scale[n / cell_];
                 }
             if (sure) {
+                const Vector backward = backward_errors(x, a, n, last + 1);
                 size_t stop = n + 1;
                 for (size_t i = n; i <= last; ++i)
-                    if (std::abs(backward[i]) > LOW * scale[n / cell_])
+                    if (std::abs(backward[i - n]) > LOW * scale[n / cell_])
                         stop = i + 1;
                 const size_t first = n - 1;
                 stop = std::max(stop + 1, first + 3);
@@ -412,7 +432,7 @@ private:
     std::vector<Vector> cells_;
     std::vector<std::vector<Found>> found_;
     std::vector<float> taper_, tapered_, error_;
-    size_t filled_ = 0;
+    size_t begin_ = 0, filled_ = 0;  // of the three segments in the history; samples of the newest
     int64_t segments_ = 0, examined_ = 0;
 };
 

@@ -25,9 +25,12 @@ VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
         }
 }
 
-template <class T, size_t STRIPE> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
-    size_t start = 0;
-    for (; start + STRIPE <= count; start += STRIPE) {
+// By stripes, the last of them drawn back to the end. Of more than 16 samples: shorter loops the compiler takes apart, and
+// then fails to put into vectors.
+template <class T> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
+    constexpr size_t STRIPE = 32;
+    for (size_t done = 0; done < count && count >= STRIPE; done += STRIPE) {
+        const size_t start = std::min(done, count - STRIPE);
         T sum[STRIPE] = {};
         for (size_t k = 0; k <= order; ++k) {
             const T *from = x + start - k;
@@ -37,7 +40,7 @@ template <class T, size_t STRIPE> inline void predict_inline(const T *x, const T
         for (size_t i = 0; i < STRIPE; ++i)
             e[start + i] = sum[i];
     }
-    for (size_t n = start; n < count; ++n) {
+    for (size_t n = 0; n < count && count < STRIPE; ++n) {
         T sum = 0;
         for (size_t k = 0; k <= order; ++k)
             sum += a[k] * x[static_cast<ptrdiff_t>(n) - static_cast<ptrdiff_t>(k)];
@@ -45,17 +48,18 @@ template <class T, size_t STRIPE> inline void predict_inline(const T *x, const T
     }
 }
 VECTOR_CLONES void predict(const double *x, const double *a, double *e, size_t count) {
-    predict_inline<double, 16>(x, a, ORDER, e, count);
+    predict_inline<double>(x, a, ORDER, e, count);
 }
 VECTOR_CLONES void predict(const float *x, const float *a, float *e, size_t count) {
-    predict_inline<float, 32>(x, a, SCREEN_ORDER + 1, e, count);
+    predict_inline<float>(x, a, SCREEN_ORDER + 1, e, count);
 }
 
 template <class T> inline T highest_inline(const T *x, size_t count) {
-    T lanes[16] = {};
+    constexpr size_t LANES = 32;  // as with stripes
+    T lanes[LANES] = {};
     size_t n = 0;
-    for (; n + 16 <= count; n += 16)
-        for (size_t i = 0; i < 16; ++i) {
+    for (; n + LANES <= count; n += LANES)
+        for (size_t i = 0; i < LANES; ++i) {
             const T v = std::abs(x[n + i]);
             lanes[i] = v > lanes[i] ? v : lanes[i];
         }
