@@ -6,7 +6,7 @@ std::vector<Binder> &binders() {
 }
 
 NB_MODULE(_kernels, m) {
-    m.doc() = "The compiled inner loops; their plain twins, the oracles, live in tests/dsp/twins.py.";
+    m.doc() = "The compiled inner loops; their plain twins, the oracles, stand in the tests of what uses them.";
     nb::set_leak_warnings(false);  // a thread that Ctrl-C stops may still hold a meter when Python ends
     for (Binder bind : binders()) bind(m);
 }

@@ -25,8 +25,7 @@ VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
         }
 }
 
-// By stripes, the last of them drawn back to the end. Of more than 16 samples: shorter loops the compiler takes apart, and
-// then fails to put into vectors.
+// By stripes, the last of them drawn back to the end.
 template <class T> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
     constexpr size_t STRIPE = 32;
     for (size_t done = 0; done < count && count >= STRIPE; done += STRIPE) {
@@ -55,7 +54,7 @@ VECTOR_CLONES void predict(const float *x, const float *a, float *e, size_t coun
 }
 
 template <class T> inline T highest_inline(const T *x, size_t count) {
-    constexpr size_t LANES = 32;  // as with stripes
+    constexpr size_t LANES = 32;
     T lanes[LANES] = {};
     size_t n = 0;
     for (; n + LANES <= count; n += LANES)

@@ -88,7 +88,7 @@ def _bounds() -> tuple[Array, Array, float]:
     taps = cubic + fourth difference * q + remainder holds for any q; this one, a ridge regression, makes q and the
     remainder small together.
     """
-    spread = np.array([np.pad(FOURTH_DIFFERENCE, (j, TAPS - 5 - j)) for j in range(TAPS - 4)]).T
+    spread = np.sum([d * np.eye(TAPS, TAPS - 4, -j) for j, d in enumerate(FOURTH_DIFFERENCE)], axis=0)
     cubic = np.zeros((PHASES, TAPS))
     cubic[:, TAPS // 2 - 2 : TAPS // 2 + 2] = [_lagrange(p / PHASES) for p in range(PHASES)]
     missing = interpolator() - cubic
@@ -109,7 +109,8 @@ def _group_norms(bends: NDArray[Any]) -> Array:
     groups = -(-(bends.shape[1] + GROUP - 1) // GROUP)
     norms = np.zeros(groups)
     for shift in range(GROUP):
-        aligned = np.pad(bends, ((0, 0), (shift, groups * GROUP - shift - bends.shape[1])))
+        aligned = np.zeros((len(bends), groups * GROUP))
+        aligned[:, shift : shift + bends.shape[1]] = bends
         energy = (aligned**2).reshape(len(bends), groups, GROUP).sum(axis=2)
         norms = np.maximum(norms, np.sqrt(energy.max(axis=0)))
     return norms

@@ -72,22 +72,23 @@ def believed(
         return Estimate(frequency_hz, difference, nothing, np.sqrt(np.diag(mastering)), heard, float(scales_db[-1]))
     curves = np.array([np.zeros_like(difference), *(shape for shape, _ in shapes)])
     shares = np.array([1.0 - sum(share for _, share in shapes), *(share for _, share in shapes)])
-    evidence, means, variances = [], [], []
-    for scale, strength in itertools.product(scales_db, strengths):
-        wanted = strength**2 * mastering
-        total = (wanted + scale**2 * music + floor_db**2 * np.eye(len(difference)))[np.ix_(seen, seen)]
-        lower = np.linalg.cholesky(total)
-        left = (difference - curves).T[seen]
-        half, white = np.split(np.linalg.solve(lower, np.hstack([wanted[seen], left])), [len(difference)], axis=1)
-        likely = 0.0 if expected is None else -0.5 * ((np.log(scale) - expected[0]) / expected[1]) ** 2
-        evidence.append(likely + np.log(shares) - 0.5 * (white**2).sum(axis=0) - np.log(np.diag(lower)).sum())
-        means.append(curves + (half.T @ white).T)
-        variances.append(np.maximum(np.diag(wanted) - (half**2).sum(axis=0), 0.0))
-    weight = np.exp(np.array(evidence) - np.max(evidence))
+    every = np.array(list(itertools.product(scales_db, strengths)))[:, :, None, None]
+    wanted = every[:, 1] ** 2 * mastering
+    total = wanted + every[:, 0] ** 2 * music + floor_db**2 * np.eye(len(difference))
+    lower = np.linalg.cholesky(total[:, seen[:, None], seen])
+    left = np.broadcast_to((difference - curves).T[seen], (len(every), len(seen), len(curves)))
+    solved = np.linalg.solve(lower, np.concatenate([wanted[:, seen], left], axis=2))
+    half, white = np.split(solved, [len(difference)], axis=2)
+    likely = 0.0 if expected is None else -0.5 * ((np.log(every[:, 0, :, 0]) - expected[0]) / expected[1]) ** 2
+    determinant = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)[:, None]
+    evidence = likely + np.log(shares) - 0.5 * (white**2).sum(axis=1) - determinant
+    means = curves + np.swapaxes(np.swapaxes(half, 1, 2) @ white, 1, 2)
+    variances = np.maximum(np.diagonal(wanted, axis1=1, axis2=2) - (half**2).sum(axis=1), 0.0)
+    weight = np.exp(evidence - evidence.max())
     weight /= weight.sum()
-    mean = np.einsum("sk,skb->b", weight, np.array(means))
-    apart = (np.array(means) - mean) ** 2
-    spread = weight.sum(axis=1) @ np.array(variances) + np.einsum("sk,skb->b", weight, apart)
+    mean = np.einsum("sk,skb->b", weight, means)
+    apart = (means - mean) ** 2
+    spread = weight.sum(axis=1) @ variances + np.einsum("sk,skb->b", weight, apart)
     scale = float(np.exp(weight.sum(axis=1) @ np.log(np.repeat(scales_db, len(strengths)))))
     return Estimate(frequency_hz, difference, mean, np.sqrt(spread), heard, scale)
 

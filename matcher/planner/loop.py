@@ -20,6 +20,7 @@ from matcher.aims import Aims
 from matcher.analysis import Progress
 from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, tone, width
+from matcher.planner.bands import LARGEST_DB, fit_bands
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.likeness import Moments
 from matcher.planner.sections import Trial, pick, try_chain
@@ -335,8 +336,8 @@ def _corrected(
     missing = np.where(believed.heard, _correctable(goal.tone_db - made, believed.heard, at.exact), 0.0)
     moved = False
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
-        deepest_db = tone.DEEPEST_ASKED_DB if at.exact else -tone.LARGEST_DB
-        at.curve_db = np.clip(at.curve_db + missing, deepest_db, tone.LARGEST_DB)
+        deepest_db = tone.DEEPEST_ASKED_DB if at.exact else -LARGEST_DB
+        at.curve_db = np.clip(at.curve_db + missing, deepest_db, LARGEST_DB)
         start = () if at.exact else at.eq.bands
         at.eq, moved = _eq(at.curve_db, believed, target, at.exact, start), True
     if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
@@ -431,15 +432,15 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool, start
     # The level of the whole is the gain's business.
     weight = np.where(believed.heard, 1.0, 0.3)
     level = float(np.average(curve_db, weights=weight))
-    most_db = tone.LARGEST_DB
+    most_db = LARGEST_DB
     while True:
         wanted = np.minimum(curve_db - level, most_db)
         top_hz = min(20_000.0, target.bandwidth_hz)
-        start = tone.fit_bands(FITTED_HZ, _with_edge(wanted), _with_edge(weight), start=start, top_hz=top_hz)
+        start = fit_bands(FITTED_HZ, _with_edge(wanted), _with_edge(weight), start=start, top_hz=top_hz)
         eq = Eq(bands=tuple(_rounded(b) for b in start))
         if exact:
             eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, believed.heard),))
-        over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - tone.LARGEST_DB + BETWEEN_DB
+        over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - LARGEST_DB + BETWEEN_DB
         if over_db <= 0.0:
             return eq
         most_db -= over_db + 0.01
@@ -469,6 +470,6 @@ def _rounded(band: Band) -> Band:
 def _width(side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: float, exact: bool) -> Width:
     # Tone and width together raise the side by no more than either may alone.
     raised_db = np.array([eq.response_db(np.geomspace(hz / 1.3, hz * 1.3, 9), "side").max() for hz in THIRD_OCTAVES_HZ])
-    side_db = np.clip(side_db, DEEPEST_CUT_DB, tone.LARGEST_DB - raised_db)
+    side_db = np.clip(side_db, DEEPEST_CUT_DB, LARGEST_DB - raised_db)
     side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db, exact)
     return Width(side=side, focus_below_hz=focus_below_hz, focus_depth_db=focus_depth_db)

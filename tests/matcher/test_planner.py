@@ -7,17 +7,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from dsp.effects.eq import Band, Eq, band_db
+from dsp.effects.eq import Band, Eq, band_db, prototype_db
 from dsp.effects.limiter import limiting_db
 from dsp.effects.width import Width
 from dsp.meters.dynamics import figures
 from matcher import Aims
-from matcher.planner import tone, width
+from matcher.planner import bands, tone, width
+from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.dynamics import Levels, fit
 from matcher.planner.gaussian import at_belief, share_that_nears
 from matcher.planner.loop import FASTER_LIMITING, LIMITING, Search, _gain_step
 from matcher.profile import THIRD_OCTAVES_HZ
+
+Array = NDArray[Any]
 
 EVERYWHERE = np.ones(len(THIRD_OCTAVES_HZ), dtype=bool)
 MASTERING = band_db(Band(shape="low_shelf", frequency_hz=110.0, gain_db=4.0), THIRD_OCTAVES_HZ) + band_db(
@@ -85,10 +89,60 @@ class TestTone:
         root = np.linalg.cholesky(tone.mastering_prior() + 1e-9 * np.eye(30))
         curve = root @ np.random.default_rng(seed).standard_normal(30)
         curve -= curve.mean()
-        bands = tone.fit_bands(THIRD_OCTAVES_HZ, curve, np.ones(30))
+        bands = fit_bands(THIRD_OCTAVES_HZ, curve, np.ones(30))
         made = sum(band_db(b, THIRD_OCTAVES_HZ) for b in bands)
-        assert len(bands) <= tone.MOST_BANDS
+        assert len(bands) <= MOST_BANDS
         assert np.abs(made - curve)[THIRD_OCTAVES_HZ < 17_000.0].max() < 0.15
+
+    @pytest.mark.parametrize("seed", range(8))
+    def test_the_kernel_is_its_twin(self, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The same bands, smooth curve or rough, whatever its weights and where the music ends."""
+        rng = np.random.default_rng(seed)
+        root = np.linalg.cholesky(tone.mastering_prior() + (0.4 * (seed % 2)) ** 2 * np.eye(30) + 1e-9 * np.eye(30))
+        curve, weight = root @ rng.standard_normal(30), np.where(rng.random(30) < 0.2, 0.3, 1.0)
+        top_hz = (20_000.0, 15_000.0)[seed % 2]
+        found = fit_bands(THIRD_OCTAVES_HZ, curve, weight, top_hz=top_hz)
+        monkeypatch.setattr(bands, "refine_bands", refined_by_numpy)
+        twins = fit_bands(THIRD_OCTAVES_HZ, curve, weight, top_hz=top_hz)
+        assert [b.shape for b in found] == [b.shape for b in twins]
+        for one, other in zip(found, twins, strict=True):
+            assert one.frequency_hz == pytest.approx(other.frequency_hz, rel=1e-6)
+            assert one.gain_db == pytest.approx(other.gain_db, abs=1e-6)
+            assert one.q == pytest.approx(other.q, rel=1e-6)
+
+
+def refined_by_numpy(
+    settings: Array, shapes: Array, hz: Array, curve: Array, root: Array, low: Array, high: Array, rounds: int
+) -> None:
+    """The plain twin of `dsp.kernels.refine_bands`."""
+    step, pull = np.tile([0.02, 0.05, 0.03], len(shapes)), 0.02
+
+    def responses(x: Array) -> Array:
+        every = zip(shapes, x.reshape(-1, 3), strict=True)
+        return np.array([prototype_db(bands.SHAPES[s], hz, np.exp(f), g, np.exp(q)) for s, (f, g, q) in every])
+
+    def residual(x: Array, parts: Array) -> Array:
+        return np.concatenate([root * (parts.sum(axis=0) - curve), pull * x[1::3]])
+
+    x, damping = np.clip(settings, low, high), 1.0
+    current = residual(x, responses(x))
+    for _ in range(rounds):
+        columns = [(residual(x + h, responses(x + h)) - current) / h[k] for k, h in enumerate(np.diag(step))]
+        jacobian = np.stack(columns, axis=1)
+        normal = jacobian.T @ jacobian
+        gained = 0.0
+        for _ in range(4):
+            damped = normal + damping * np.diag(np.diag(normal) + 1e-6)
+            trial = np.clip(x - np.linalg.solve(damped, jacobian.T @ current), low, high)
+            value = residual(trial, responses(trial))
+            if value @ value < current @ current:
+                gained = 1.0 - (value @ value) / (current @ current)
+                x, current, damping = trial, value, damping * 0.3
+                break
+            damping *= 4.0
+        if gained <= 1e-6:
+            break
+    settings[:] = x
 
 
 class TestWidth:
