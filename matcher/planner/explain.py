@@ -76,8 +76,11 @@ def width(sides: WidthEstimate, made_db: Array) -> str:
 
 
 def dynamics(judged: Density, made_db: Array, compressor: Compressor, compressed_db: Sequence[Reduction] = ()) -> str:
-    """Per figure both tracks, what is believed and asked; then what it takes of each band."""
-    rows = zip(NAMES, judged.target_db, judged.reference_db, judged.believed_db, made_db, strict=True)
+    """Per figure both tracks, what is believed and asked; then what it takes of each band.
+
+    Of the figures that a compressor is for: peak to loudness follows from the gain and the ceiling.
+    """
+    rows = zip(NAMES[:4], judged.target_db, judged.reference_db, judged.believed_db, made_db, strict=False)
     parts = [
         f"{name} {here:.1f} dB here, {there:.1f} there, {_believed_and_made(trust, None, made, done='asked for')}"
         for name, here, there, trust, made in rows

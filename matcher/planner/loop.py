@@ -251,6 +251,13 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.isolated_lufs)
     judged = beliefs.density
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
+    ceiling_dbtp = _ceiling_dbtp(reference, aims, judged, dense, loudness) if at.exact else aims.ceiling_dbtp
+    if not at.exact:  # peak to loudness is not asked for: it is what the loudness and the ceiling make of it
+        move = loudness - target.isolated_lufs
+        highest_dbtp = target.true_peak_dbtp + move
+        if aims.limiter:
+            highest_dbtp = min(highest_dbtp, ceiling_dbtp)
+        dense[4] = highest_dbtp - loudness - judged.target_db[4]
     return Goal(
         tone_db=at.curve_db,
         side_db=at.side_db,
@@ -258,7 +265,7 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
         focus_depth_db=at.width.focus_depth_db,
         density_db=dense,
         loudness_lufs=loudness,
-        ceiling_dbtp=_ceiling_dbtp(reference, aims, judged, dense, loudness) if at.exact else aims.ceiling_dbtp,
+        ceiling_dbtp=ceiling_dbtp,
     )
 
 

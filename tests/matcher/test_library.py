@@ -237,6 +237,15 @@ class TestPlan:
         assert np.sum(early**2) < 1e-9 * np.sum(out**2)
         assert np.abs(out).argmax() % out.shape[1] - at in range(3)
 
+    def test_peak_to_loudness_is_said_as_it_comes_about(self, usual: matcher.Report) -> None:
+        """Gain and ceiling make it: what the plan says of it is what the master has, whatever was believed."""
+        assert usual.plan.believed is not None
+        figure = next(f for f in usual.plan.believed.density if f.name == "peak to loudness")
+        before, after = (p.true_peak_dbtp - p.integrated_lufs for p in (usual.before, usual.after))
+        assert abs(figure.believed_db - figure.wanted_db) > 0.5  # else this would say nothing
+        assert figure.wanted_db == pytest.approx(after - before, abs=0.3)
+        assert not any(figure.name in step.because for step in usual.plan.steps)
+
 
 def _standing_gain_db(plan: Plan, frequency_hz: np.ndarray) -> float:
     """The most that equalizer, gain and the high band's makeup do to what is too quiet to be compressed."""
