@@ -55,7 +55,7 @@ REST_HZ = np.geomspace(25.0, 20_000.0, 88)
 """Ninths of an octave: third octaves and two places between."""
 FITTED_HZ = np.append(20.0, THIRD_OCTAVES_HZ)
 """Where bands follow a curve: to the end of what is heard, which no third octave is centred at."""
-LOWEST_CEILING_DB = 6.0
+LOWEST_CEILING_DB = 12.0
 """Where everything is to be matched, a reference with lower peaks lowers the limiter's ceiling by this at most."""
 
 
@@ -439,6 +439,8 @@ def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool, start
     # The level of the whole is the gain's business.
     weight = np.where(believed.heard, 1.0, 0.3)
     level = float(np.average(curve_db, weights=weight))
+    if exact:  # of its bands or of its loudness, whichever leaves the smaller boosts: they meet their bound
+        level = max(level, float((curve_db - tone.at_equal_loudness(curve_db, target))[0]))
     most_db = LARGEST_DB
     while True:
         wanted = np.minimum(curve_db - level, most_db)

@@ -188,7 +188,10 @@ def _seen(difference_db: Array, heard: Mask) -> Array:
 def _asked(found: Estimate, difference_db: Array, belief: float | None) -> WidthEstimate:
     believed_db = at_belief(found.mean_db, difference_db, belief)
     most_db = LARGEST_DB if belief is None or belief <= 0.5 else LARGEST_ASKED_DB
-    return with_mean(found, np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), most_db))
+    asked_db = np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), most_db)
+    if belief is not None and belief > 0.5:  # the curve itself is drawn, its low end as well
+        return WidthEstimate(replace(found, mean_db=asked_db), 0.0, 0.0)
+    return with_mean(found, asked_db)
 
 
 def _gathered_in(curve_db: Array) -> tuple[float, float]:

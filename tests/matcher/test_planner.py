@@ -162,6 +162,13 @@ class TestWidth:
         assert abs(found.focus_depth_db - 20.0) < 4.0
         assert np.abs((found.side.mean_db - found.focus_db)[THIRD_OCTAVES_HZ > 400.0]).max() < 0.5
 
+    def test_asked_for_everything_a_low_end_is_drawn_as_it_is(self) -> None:
+        """Narrow below 63 Hz and wide from 80 Hz on is no gathered low end, which would take the width as well."""
+        wanted = np.where(THIRD_OCTAVES_HZ < 70.0, -20.0, 8.0)
+        found = width.estimate_from([wanted], EVERYWHERE, 1.0, 1.0)
+        assert found.focus_below_hz == 0.0
+        assert np.abs(found.side.mean_db - wanted).max() < 1e-9
+
 
 class TestNearing:
     """Moves between strangers."""
