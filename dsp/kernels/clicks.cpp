@@ -191,7 +191,7 @@ private:
             std::fill(scale.begin(), scale.begin() + first_cell, scale[first_cell]);
             std::fill(scale.begin() + last_cell, scale.end(), scale[last_cell - 1]);
             forward = e;
-            for (auto [first, stop] : spans)  // what is filled in says nothing of the sound
+            for (auto [first, stop] : spans)  // errors of the sound itself, also where it is filled in
                 predict(x + first, a.data(), forward.data() + first, stop + ORDER - first);
             const bool last = round + 1 == ROUNDS;
             spans = spans_of(x, a, forward, scale, margin, length - margin, last ? longest() : 2 * longest());

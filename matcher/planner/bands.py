@@ -34,9 +34,9 @@ def fit_bands(
 ) -> tuple[Band, ...]:
     """The fewest bells and shelves, at most `most`, whose sum is the curve.
 
-    Greedy with a joint refit: shelves first, then a bell where the remaining error is largest, all parameters refined
-    together by Levenberg-Marquardt after each. weight: shape of the curve, 0 where it does not matter. start: bands
-    that fitted a curve much like this one.
+    Greedy with a joint refit: whichever of a shelf at either end and a bell where the remaining error is largest leaves
+    least, all parameters refined together by Levenberg-Marquardt after each. weight: shape of the curve, 0 where it
+    does not matter. start: bands that fitted a curve much like this one.
     """
     bands = _refine(list(start), frequency_hz, curve_db, weight, top_hz) if start else []
     while len(bands) < most:
@@ -44,7 +44,7 @@ def fit_bands(
         if np.sqrt(np.average(error**2, weights=weight)) < GOOD_ENOUGH_DB:
             break
         best: tuple[float, list[Band]] | None = None
-        for candidate in _candidates(frequency_hz, error * np.sqrt(weight), first=not bands, top_hz=top_hz):
+        for candidate in _candidates(frequency_hz, error * np.sqrt(weight), top_hz):
             refined = _refine([*bands, candidate], frequency_hz, curve_db, weight, top_hz, rounds=ROUNDS_TO_CHOOSE)
             left = curve_db - sum(band_db(b, frequency_hz) for b in refined)
             cost = float(np.average(left**2, weights=weight))
@@ -55,7 +55,7 @@ def fit_bands(
     return tuple(sorted((b for b in bands if abs(b.gain_db) >= 0.05), key=lambda b: b.frequency_hz))
 
 
-def _candidates(frequency_hz: Array, error_db: Array, *, first: bool, top_hz: float) -> list[Band]:
+def _candidates(frequency_hz: Array, error_db: Array, top_hz: float) -> list[Band]:
     peak = int(np.argmax(np.abs(error_db)))
     at = float(np.clip(frequency_hz[peak], 30.0, 0.9 * top_hz))
     gain = float(np.clip(error_db[peak], -LARGEST_DB, LARGEST_DB))
