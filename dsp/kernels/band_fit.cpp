@@ -157,8 +157,6 @@ struct Fit {
     }
 };
 
-template <class T> std::vector<T> copied(Row<T> row) { return {row.data(), row.data() + row.shape(0)}; }
-
 static Register here([](nb::module_ &m) {
     m.def("refine_bands", [](RowOut<double> settings, Row<int32_t> shapes, Row<double> hz, Row<double> curve,
                              Row<double> root, Row<double> low, Row<double> high, int rounds) {

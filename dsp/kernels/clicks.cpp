@@ -47,8 +47,6 @@ double usual(const double *cells, size_t i) {
     return std::max({before, after, late, early, FLOOR});
 }
 
-template <class T> std::vector<T> copied(Row<T> row) { return {row.data(), row.data() + row.shape(0)}; }
-
 class ClickScreen {
 public:
     // scale: samples of a cell over CELL, so that a cell lasts about as long at every rate.

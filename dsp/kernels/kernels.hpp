@@ -16,6 +16,8 @@ template <class T> using PlanarOut = nb::ndarray<T, nb::ndim<2>, nb::c_contig, n
 template <class T> using Row = nb::ndarray<const T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 template <class T> using RowOut = nb::ndarray<T, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
+template <class T> inline std::vector<T> copied(Row<T> row) { return {row.data(), row.data() + row.shape(0)}; }
+
 // A kernel file adds itself to the module with `static Register here([](nb::module_ &m) { ... });`.
 using Binder = void (*)(nb::module_ &);
 std::vector<Binder> &binders();

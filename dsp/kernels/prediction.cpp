@@ -28,7 +28,16 @@ VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
 // By stripes, the last of them drawn back to the end.
 template <class T> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
     constexpr size_t STRIPE = 32;
-    for (size_t done = 0; done < count && count >= STRIPE; done += STRIPE) {
+    if (count < STRIPE) {
+        for (size_t n = 0; n < count; ++n) {
+            T sum = 0;
+            for (size_t k = 0; k <= order; ++k)
+                sum += a[k] * x[static_cast<ptrdiff_t>(n) - static_cast<ptrdiff_t>(k)];
+            e[n] = sum;
+        }
+        return;
+    }
+    for (size_t done = 0; done < count; done += STRIPE) {
         const size_t start = std::min(done, count - STRIPE);
         T sum[STRIPE] = {};
         for (size_t k = 0; k <= order; ++k) {
@@ -38,12 +47,6 @@ template <class T> inline void predict_inline(const T *x, const T *a, size_t ord
         }
         for (size_t i = 0; i < STRIPE; ++i)
             e[start + i] = sum[i];
-    }
-    for (size_t n = 0; n < count && count < STRIPE; ++n) {
-        T sum = 0;
-        for (size_t k = 0; k <= order; ++k)
-            sum += a[k] * x[static_cast<ptrdiff_t>(n) - static_cast<ptrdiff_t>(k)];
-        e[n] = sum;
     }
 }
 VECTOR_CLONES void predict(const double *x, const double *a, double *e, size_t count) {

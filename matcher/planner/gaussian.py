@@ -151,6 +151,11 @@ def share_that_nears(move_db: Array, difference_db: Array, start_db: Array | flo
     return next((float(step) for step, rest in zip(_STEPS, left, strict=True) if rest <= before), 0.0)
 
 
+def asks_for_more(belief: float | None) -> bool:
+    """Whether more of a difference is asked for than is believed."""
+    return belief is not None and belief > 0.5
+
+
 def at_belief(inferred_db: Array, difference_db: Array, belief: float | None) -> Array:
     """The inference at `belief` 0.5, nothing at 0, the whole difference at 1, and straight between."""
     if belief is None:

@@ -21,7 +21,7 @@ from matcher.analysis import Progress
 from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, tone, width
 from matcher.planner.bands import LARGEST_DB, fit_bands
-from matcher.planner.gaussian import Array, Estimate
+from matcher.planner.gaussian import Array, Estimate, asks_for_more
 from matcher.planner.likeness import Moments
 from matcher.planner.sections import Trial, pick, try_chain
 from matcher.plans import Plan, Step, Track
@@ -233,7 +233,7 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
     side_db = np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share
     focus_below_hz = 0.0 if sides is None or share == 0.0 else sides.focus_below_hz
     focus_depth_db = 0.0 if sides is None else sides.focus_depth_db * share
-    exact = aims.belief is not None and aims.belief > 0.5
+    exact = asks_for_more(aims.belief)
     eq = _eq(tone_db, curve, target, exact)
     return Search(
         eq=eq,
@@ -251,13 +251,12 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.isolated_lufs)
     judged = beliefs.density
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
-    ceiling_dbtp = _ceiling_dbtp(reference, aims, judged, dense, loudness) if at.exact else aims.ceiling_dbtp
-    if not at.exact:  # peak to loudness is not asked for: it is what the loudness and the ceiling make of it
-        move = loudness - target.isolated_lufs
-        highest_dbtp = target.true_peak_dbtp + move
-        if aims.limiter:
-            highest_dbtp = min(highest_dbtp, ceiling_dbtp)
-        dense[4] = highest_dbtp - loudness - judged.target_db[4]
+    ceiling_dbtp = aims.ceiling_dbtp
+    if at.exact:
+        ceiling_dbtp = _ceiling_dbtp(reference, aims, judged, dense, loudness)
+    else:  # peak to loudness is not asked for: the gain leaves it, and the limiter takes what stands above the ceiling
+        above_db = target.true_peak_dbtp + loudness - target.isolated_lufs - ceiling_dbtp
+        dense[4] = min(0.0, -above_db) if aims.limiter else 0.0
     return Goal(
         tone_db=at.curve_db,
         side_db=at.side_db,

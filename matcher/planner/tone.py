@@ -15,6 +15,7 @@ from matcher.planner.gaussian import (
     STRANGERS_DB,
     Array,
     Estimate,
+    asks_for_more,
     at_belief,
     believed,
     believed_among,
@@ -75,7 +76,7 @@ def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
 
 def deepest_db(belief: float | None) -> float:
     """How far a curve may cut."""
-    return -LARGEST_DB if belief is None or belief <= 0.5 else DEEPEST_ASKED_DB
+    return DEEPEST_ASKED_DB if asks_for_more(belief) else -LARGEST_DB
 
 
 def at_equal_loudness(curve_db: Array, target: Profile) -> Array:

@@ -14,6 +14,7 @@ from matcher.planner.gaussian import (
     STRANGERS_DB,
     Array,
     Estimate,
+    asks_for_more,
     at_belief,
     believed,
     believed_among,
@@ -187,9 +188,9 @@ def _seen(difference_db: Array, heard: Mask) -> Array:
 
 def _asked(found: Estimate, difference_db: Array, belief: float | None) -> WidthEstimate:
     believed_db = at_belief(found.mean_db, difference_db, belief)
-    most_db = LARGEST_DB if belief is None or belief <= 0.5 else LARGEST_ASKED_DB
+    most_db = LARGEST_ASKED_DB if asks_for_more(belief) else LARGEST_DB
     asked_db = np.clip(believed_db, -LARGEST_DB - max(FOCUS_DEPTHS_DB), most_db)
-    if belief is not None and belief > 0.5:  # the curve itself is drawn, its low end as well
+    if asks_for_more(belief):  # the curve itself is drawn, its low end as well
         return WidthEstimate(replace(found, mean_db=asked_db), 0.0, 0.0)
     return with_mean(found, asked_db)
 
