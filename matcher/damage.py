@@ -37,7 +37,7 @@ from matcher.mending import Mended
 from matcher.profile import Profile
 
 Restore = Literal["auto", "off", "strong"]
-DAMAGE_VERSION = 5
+DAMAGE_VERSION = 6
 """Raised whenever a detector finds something else in the same file."""
 SUDDEN = ("dropout", "declick")
 """What is mended before the other kinds are looked for a second time."""

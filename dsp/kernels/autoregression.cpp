@@ -1,6 +1,8 @@
 // Autoregressive models: fitted by Burg's recursion over several stretches, and used to fill in what is missing.
 #include "autoregression.hpp"
 
+#include "lanes.hpp"
+
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -8,20 +10,17 @@
 
 namespace autoregression {
 
-constexpr size_t LANES = 8;
+constexpr size_t LANES = 16;
 
-// Sums of several lanes, so that the order of addition does not hang on the width of the vector unit.
 VECTOR_CLONES double dot(const double *a, const double *b, size_t count) {
     double lanes[LANES] = {};
     size_t n = 0;
     for (; n + LANES <= count; n += LANES)
         for (size_t i = 0; i < LANES; ++i)
             lanes[i] += a[n + i] * b[n + i];
-    double sum = 0.0;
+    double sum = sum_of(lanes);
     for (; n < count; ++n)
         sum += a[n] * b[n];
-    for (double lane : lanes)
-        sum += lane;
     return sum;
 }
 
@@ -33,7 +32,7 @@ VECTOR_CLONES void add_scaled(double *y, const double *x, double scale, size_t c
 // One step of the lattice: forward and backward errors of the next order, written over those of the last. Returns the sum
 // of their squares.
 VECTOR_CLONES double lattice(double *forward, double *backward, double k, size_t count) {
-    double lanes[LANES] = {}, sum = 0.0;
+    double lanes[LANES] = {};
     size_t n = 0;
     for (; n + LANES <= count; n += LANES)
         for (size_t i = 0; i < LANES; ++i) {
@@ -43,14 +42,13 @@ VECTOR_CLONES double lattice(double *forward, double *backward, double k, size_t
             backward[n + i] = next_b;
             lanes[i] += next_f * next_f + next_b * next_b;
         }
+    double sum = sum_of(lanes);
     for (; n < count; ++n) {
         const double f = forward[n], b = backward[n];
         forward[n] = f + k * b;
         backward[n] = b + k * f;
         sum += forward[n] * forward[n] + backward[n] * backward[n];
     }
-    for (double lane : lanes)
-        sum += lane;
     return sum;
 }
 

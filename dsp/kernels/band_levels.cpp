@@ -21,14 +21,14 @@ Section butterworth(double hz, double rate, bool high) {
     return {b0, high ? -2.0 * b0 : 2.0 * b0, b0, 2.0 * (k * k - 1.0) / a0, (1.0 - k / q + k * k) / a0};
 }
 
-// Lanes are filters that run side by side, in one register.
+// Lanes are filters that run side by side, in one register. Whoever allocates them need not know its alignment.
 template <int N> struct Wide;
 #if defined(__GNUC__)
 template <> struct Wide<2> {
-    using type = double __attribute__((vector_size(16)));
+    using type = double __attribute__((vector_size(16), aligned(8)));
 };
 template <> struct Wide<4> {
-    using type = double __attribute__((vector_size(32)));
+    using type = double __attribute__((vector_size(32), aligned(8)));
 };
 template <int N> using Lanes = typename Wide<N>::type;
 #else
@@ -66,7 +66,7 @@ template <int N> struct Slope {
     void set(int lane, const Section &s) {
         b0[lane] = s.b0, b1[lane] = s.b1, b2[lane] = s.b2, a1[lane] = s.a1, a2[lane] = s.a2;
     }
-    inline Lanes<N> run(const Lanes<N> &x) {
+    INTO_CLONES void run(const Lanes<N> &x, Lanes<N> &out) {
         const Lanes<N> u = (b0 * x + b1 * x1 + b2 * x2 - a2 * u2) - a1 * u1;
         const Lanes<N> v = (b0 * u + b1 * u1 + b2 * u2 - a2 * v2) - a1 * v1;
         x2 = x1;
@@ -75,7 +75,7 @@ template <int N> struct Slope {
         u1 = u;
         v2 = v1;
         v1 = v;
-        return v;
+        out = v;
     }
 };
 
@@ -106,7 +106,7 @@ template <int N> inline void measure_lanes(const Lanes<N> *x, int64_t samples, L
 
 // One slope at a time over a piece: its coefficients and its memory stay in registers.
 template <class T>
-inline void stretch(const T *left, const T *right, int64_t samples, Filters &f, Level &level) {
+INTO_CLONES void stretch(const T *left, const T *right, int64_t samples, Filters &f, Level &level) {
     Lanes<4> outer_top{}, outer_sum{};
     Lanes<2> mid_top{}, mid_sum{}, raw_top{}, raw_sum{};
     Lanes<4> outer[kPiece];
@@ -119,13 +119,13 @@ inline void stretch(const T *left, const T *right, int64_t samples, Filters &f, 
         for (int64_t n = 0; n < count; ++n) {
             mid[n] = mid[n] + Lanes<2>{1e-30, 1e-30};  // no denormals after the music has ended
             const Lanes<4> x{mid[n][0], mid[n][1], mid[n][0], mid[n][1]};
-            outer[n] = wide.run(x);
+            wide.run(x, outer[n]);
         }
         f.outer = wide;
         measure_lanes<4>(outer, count, outer_top, outer_sum);
         for (Slope<2> &half : f.middle) {
             Slope<2> slope = half;
-            for (int64_t n = 0; n < count; ++n) mid[n] = slope.run(mid[n]);
+            for (int64_t n = 0; n < count; ++n) slope.run(mid[n], mid[n]);
             half = slope;
         }
         measure_lanes<2>(mid, count, mid_top, mid_sum);

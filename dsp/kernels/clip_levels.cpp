@@ -1,5 +1,6 @@
 // Where a channel is cut off: plateaus at its own highest and lowest value, and what tells them from made-to-be-flat.
 #include "kernels.hpp"
+#include "lanes.hpp"
 
 #include <nanobind/stl/pair.h>
 #include <nanobind/stl/tuple.h>
@@ -51,13 +52,7 @@ VECTOR_CLONES Looks look(const double *x, double before, double earlier) {
             step[i] = two < step[i] ? two : step[i];
             pairs[i] += d > 0.0 ? 0.0 : 1.0;
         }
-    Looks all{0.0, std::numeric_limits<double>::max(), 0.0};
-    for (size_t i = 0; i < LANES; ++i) {
-        all.top = std::max(all.top, top[i]);
-        all.step = std::min(all.step, step[i]);
-        all.pairs += pairs[i];
-    }
-    return all;
+    return {highest_of(top), lowest_of(step), sum_of(pairs)};
 }
 
 // One polarity of one channel; samples come with the sign that makes its extreme the highest.

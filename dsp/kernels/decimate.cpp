@@ -1,26 +1,35 @@
 // Every n-th sample of a low-passed stream: one FIR, worked out only where its output is kept.
 #include "kernels.hpp"
+#include "lanes.hpp"
 
 #include <algorithm>
 
 namespace {
 
-constexpr size_t LANES = 16;  // sums side by side, so that they vectorise without reordering by the compiler
+constexpr size_t LANES = 16;
 
-template <class T> inline double dot(const T *x, const T *taps, size_t count) {
-    T sums[LANES] = {};
+// Outputs side by side share what is loaded of the taps; each comes out the same with others or alone.
+template <size_t OUTPUTS, class T>
+INTO_CLONES void filter(const T *x, const T *taps, size_t count, size_t factor, double *out) {
+    T sums[OUTPUTS][LANES] = {};
     for (size_t n = 0; n < count; n += LANES)
-        for (size_t lane = 0; lane < LANES; ++lane) sums[lane] += x[n + lane] * taps[n + lane];
-    double total = 0.0;
-    for (size_t lane = 0; lane < LANES; ++lane) total += sums[lane];
-    return total;
+        for (size_t i = 0; i < OUTPUTS; ++i)
+            for (size_t lane = 0; lane < LANES; ++lane) sums[i][lane] += x[i * factor + n + lane] * taps[n + lane];
+    for (size_t i = 0; i < OUTPUTS; ++i) out[i] = static_cast<double>(sum_of(sums[i]));
 }
 
+template <class T>
+INTO_CLONES void every(const T *x, const T *taps, size_t count, size_t factor, double *out, size_t kept) {
+    constexpr size_t OUTPUTS = 4;
+    size_t n = 0;
+    for (; n + OUTPUTS <= kept; n += OUTPUTS) filter<OUTPUTS>(x + n * factor, taps, count, factor, out + n);
+    for (; n < kept; ++n) filter<1>(x + n * factor, taps, count, factor, out + n);
+}
 VECTOR_CLONES void every_f(const float *x, const float *taps, size_t count, size_t factor, double *out, size_t kept) {
-    for (size_t n = 0; n < kept; ++n) out[n] = dot(x + n * factor, taps, count);
+    every(x, taps, count, factor, out, kept);
 }
 VECTOR_CLONES void every_d(const double *x, const double *taps, size_t count, size_t factor, double *out, size_t kept) {
-    for (size_t n = 0; n < kept; ++n) out[n] = dot(x + n * factor, taps, count);
+    every(x, taps, count, factor, out, kept);
 }
 
 // Taps (symmetric, so their order does not matter) padded to whole vectors by the caller.

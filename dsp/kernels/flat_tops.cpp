@@ -1,5 +1,6 @@
 // How often a channel stays at its own highest or lowest value: what clipping leaves behind, at whatever level.
 #include "kernels.hpp"
+#include "lanes.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -44,7 +45,7 @@ template <class T> inline T highest(const T *x) {
             const T a = std::abs(x[n + i]);
             lanes[i] = a > lanes[i] ? a : lanes[i];
         }
-    return *std::max_element(lanes, lanes + LANES);
+    return highest_of(lanes);
 }
 
 class FlatTops {

@@ -31,3 +31,10 @@ struct Register {
 #else
 #define VECTOR_CLONES
 #endif
+
+// What clones call is part of each of them, not a function of its own for the plainest processor.
+#if defined(__GNUC__)
+#define INTO_CLONES [[gnu::always_inline]] inline
+#else
+#define INTO_CLONES inline
+#endif

@@ -9,12 +9,9 @@
 
 namespace {
 
-// Part of each of its callers' clones, not a function of its own for the plainest processor.
 #if defined(__GNUC__)
-#define INTO_CLONES [[gnu::always_inline]] inline
 typedef float Lanes __attribute__((vector_size(32)));
 #else
-#define INTO_CLONES inline
 struct Lanes {
     float lane[8];
     float operator[](int j) const { return lane[j]; }

@@ -1,6 +1,8 @@
 // Linear prediction of sound: see the header.
 #include "prediction.hpp"
 
+#include "lanes.hpp"
+
 #include <algorithm>
 #include <cmath>
 
@@ -9,25 +11,32 @@ namespace prediction {
 constexpr size_t BLOCK = 512;
 constexpr double WHITE = 1e-6;  // of the power, so that a recursion on a band-limited sound stays stable
 
+// Adds the products of a block at LAGS lags from the first, which share what is loaded.
+template <size_t LAGS> INTO_CLONES void correlate_block(const float *x, size_t first, double *r) {
+    constexpr size_t LANES = 16;
+    float lanes[LAGS][LANES] = {};
+    for (size_t n = 0; n < BLOCK; n += LANES)
+        for (size_t lag = 0; lag < LAGS; ++lag)
+            for (size_t i = 0; i < LANES; ++i)
+                lanes[lag][i] += x[n + i] * x[n + i + first + lag];
+    for (size_t lag = 0; lag < LAGS; ++lag)
+        r[first + lag] += static_cast<double>(sum_of(lanes[lag]));
+}
+
 VECTOR_CLONES void correlate(const float *x, size_t count, double *r) {
-    for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag)
-        r[lag] = 0.0;
-    for (size_t start = 0; start + BLOCK <= count; start += BLOCK)
-        for (size_t lag = 0; lag <= SCREEN_ORDER; ++lag) {
-            float lanes[32] = {};
-            for (size_t n = start; n < start + BLOCK; n += 32)
-                for (size_t i = 0; i < 32; ++i)
-                    lanes[i] += x[n + i] * x[n + i + lag];
-            double sum = 0.0;
-            for (float lane : lanes)
-                sum += static_cast<double>(lane);
-            r[lag] += sum;
-        }
+    constexpr size_t LAGS = 4;
+    static_assert(SCREEN_ORDER % LAGS == 0);
+    std::fill(r, r + SCREEN_ORDER + 1, 0.0);
+    for (size_t start = 0; start + BLOCK <= count; start += BLOCK) {
+        for (size_t lag = 0; lag < SCREEN_ORDER; lag += LAGS)
+            correlate_block<LAGS>(x + start, lag, r);
+        correlate_block<1>(x + start, SCREEN_ORDER, r);
+    }
 }
 
 // By stripes, the last of them drawn back to the end.
-template <class T> inline void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
-    constexpr size_t STRIPE = 32;
+template <class T> INTO_CLONES void predict_inline(const T *x, const T *a, size_t order, T *e, size_t count) {
+    constexpr size_t STRIPE = 256 / sizeof(T);
     if (count < STRIPE) {
         for (size_t n = 0; n < count; ++n) {
             T sum = 0;
@@ -56,7 +65,7 @@ VECTOR_CLONES void predict(const float *x, const float *a, float *e, size_t coun
     predict_inline<float>(x, a, SCREEN_ORDER + 1, e, count);
 }
 
-template <class T> inline T highest_inline(const T *x, size_t count) {
+template <class T> INTO_CLONES T highest_inline(const T *x, size_t count) {
     constexpr size_t LANES = 32;
     T lanes[LANES] = {};
     size_t n = 0;
@@ -65,11 +74,9 @@ template <class T> inline T highest_inline(const T *x, size_t count) {
             const T v = std::abs(x[n + i]);
             lanes[i] = v > lanes[i] ? v : lanes[i];
         }
-    T top = 0;
+    T top = highest_of(lanes);
     for (; n < count; ++n)
         top = std::max(top, std::abs(x[n]));
-    for (T lane : lanes)
-        top = std::max(top, lane);
     return top;
 }
 VECTOR_CLONES double highest(const double *x, size_t count) { return highest_inline(x, count); }

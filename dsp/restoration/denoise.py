@@ -25,6 +25,7 @@ from dsp.audio import Samples, check_rate
 from dsp.effect import Bounded, Processor, Settings, empty_like
 from dsp.errors import AudioError, SettingsError
 from dsp.kernels import NoiseGains
+from dsp.restoration.frames import SpacedFrames
 from dsp.units import db_from_power, power_from_db
 
 Reals = NDArray[np.float64]
@@ -203,8 +204,7 @@ class NoiseDetector:
         self.starts = starts[(starts >= 1) & (starts < self.size // 2)]
         self.counts = np.diff(np.append(self.starts, self.size // 2))
         self.centres_hz = (self.starts + 0.5 * (self.counts - 1)) * width
-        self._pending: Samples | None = None
-        self._skip = 0  # samples of what comes next that lie before the next frame
+        self._frames = SpacedFrames(self.size, self.every)
         self._levels: list[NDArray[np.uint16]] = []  # (frames, bands) each, quarter dB above the deepest
         self._section_frames = max(1, round(_SECTION_S * sample_rate_hz / self.every))
 
@@ -212,21 +212,15 @@ class NoiseDetector:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
-        pending = block if self._pending is None else np.concatenate([self._pending, block], axis=1)
-        start = self._skip
-        frames = max(0, 1 + (pending.shape[1] - start - self.size) // self.every)
-        for first in range(0, frames, 32):  # what fits the cache
-            count = min(32, frames - first)
-            at = start + first * self.every
-            windows = np.lib.stride_tricks.sliding_window_view(pending, self.size, axis=1)
-            self._take(windows[:, at : at + (count - 1) * self.every + 1 : self.every])
-        # Between two frames there are samples that nobody looks at, perhaps in the next block.
-        start += frames * self.every
-        self._skip = max(0, start - pending.shape[1])
-        self._pending = pending[:, min(start, pending.shape[1]) :].copy()
+        frames = self._frames.of(block)
+        while together := list(itertools.islice(frames, 32)):  # what fits the cache
+            self._take(together)
 
-    def _take(self, windows: Samples) -> None:
-        spectra = scipy.fft.rfft(windows.astype(np.float32, copy=False) * self.window, axis=-1)
+    def _take(self, frames: list[Samples]) -> None:
+        windowed = np.empty((self.channels, len(frames), self.size), dtype=np.float32)
+        for n, frame in enumerate(frames):
+            np.multiply(frame, self.window, out=windowed[:, n], casting="same_kind")
+        spectra = scipy.fft.rfft(windowed, axis=-1, overwrite_x=True)
         power = (spectra.real**2 + spectra.imag**2).mean(axis=0)
         bands = np.add.reduceat(power[:, : self.size // 2], self.starts, axis=1) / self.counts
         density = bands * (2.0 / (self.rate * float(np.sum(self.window.astype(np.float64) ** 2))))

@@ -208,7 +208,7 @@ class DropoutDetector:
     Raises AudioError on a rate or a channel count that no sound has.
     """
 
-    FRAME = 32_768  # samples at 44.1 or 48 kHz
+    FRAME = 65_536  # samples at 44.1 or 48 kHz
     SITES = 16  # a run of half a millisecond covers one of so many samples
 
     def __init__(self, sample_rate_hz: int, channels: int, *, strong: bool = False) -> None:
@@ -220,8 +220,8 @@ class DropoutDetector:
         self.frame = self.FRAME * self.scale
         self.shortest = max(4, round(SHORTEST_MS * 1e-3 * sample_rate_hz))
         self.longest = round(LONGEST_MS * 1e-3 * sample_rate_hz)
-        self._held: list[Samples] = []  # from two frames before the next to be looked at
-        self._held_samples = 0
+        self._three: Samples | None = None  # frames: the newest comes last, and is not yet whole
+        self._newest = 0  # samples of it
         self._frames = 0
         self._found: list[Gap] = []
 
@@ -229,25 +229,25 @@ class DropoutDetector:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
-        if not self._held:
-            self._take(np.zeros((self.channels, 2 * self.frame), dtype=block.dtype))
-        self._take(block.copy())
-        frames = self._held_samples // self.frame - 2
-        if frames > 0:
-            held = np.concatenate(self._held, axis=1)
-            for n in range(frames):
-                self._look(held[:, n * self.frame : (n + 3) * self.frame])
-            self._held, self._held_samples = [], 0
-            self._take(held[:, frames * self.frame :].copy())
-
-    def _take(self, samples: Samples) -> None:
-        self._held.append(samples)
-        self._held_samples += samples.shape[1]
+        if self._three is None:
+            self._three = np.zeros((self.channels, 3 * self.frame), dtype=block.dtype)
+        start = 0
+        while start < block.shape[1]:
+            count = min(block.shape[1] - start, self.frame - self._newest)
+            at = 2 * self.frame + self._newest
+            self._three[:, at : at + count] = block[:, start : start + count]
+            self._newest += count
+            start += count
+            if self._newest == self.frame:
+                self._look(self._three)
+                for n in range(0, 2 * self.frame, self.frame):
+                    self._three[:, n : n + self.frame] = self._three[:, n + self.frame : n + 2 * self.frame]
+                self._newest = 0
 
     def result(self) -> DropoutReport:
         """What was found; the stream has ended."""
-        if self._held:
-            self.update(np.zeros((self.channels, 2 * self.frame), dtype=self._held[0].dtype))
+        if self._three is not None:
+            self.update(np.zeros((self.channels, 2 * self.frame), dtype=self._three.dtype))
         gaps = self._sparse(sorted(self._found, key=lambda gap: (gap.event.start_s, gap.event.channel)))
         longest_s = LONGEST_MS * 1e-3
         return DropoutReport(
@@ -272,8 +272,9 @@ class DropoutDetector:
         self._frames += 1
         if len(self._found) >= MOST_KEPT:
             return
+        lags = self._repeating(three)
         for channel, plane in enumerate(three):
-            for kind, first, stop in (*self._flat(plane), *self._repeated(plane)):
+            for kind, first, stop in (*self._flat(plane), *self._repeated(plane, lags)):
                 if origin + first < 0:
                     continue
                 unlike_db = self._judged(plane, first, stop, kind)
@@ -292,14 +293,21 @@ class DropoutDetector:
             if frame <= first < 2 * frame and stop - first < frame:
                 yield ("silence" if plane[first] == 0.0 else "held"), first, stop + 1
 
-    def _repeated(self, plane: Samples) -> Iterator[tuple[Kind, int, int]]:
-        """Buffers that begin in the middle frame and are a copy of the one before."""
-        frame = self.frame
+    def _repeating(self, three: Samples) -> list[int]:
+        """The lags at which any sample looked at is the same in some channel: mostly none."""
+        frame, found = self.frame, []
         for lag in LAGS:
             step = lag // 2
+            if (three[:, frame : 2 * frame + lag : step] == three[:, frame - lag : 2 * frame : step]).any():
+                found.append(lag)
+        return found
+
+    def _repeated(self, plane: Samples, lags: list[int]) -> Iterator[tuple[Kind, int, int]]:
+        """Buffers that begin in the middle frame and are a copy of the one before."""
+        frame = self.frame
+        for lag in lags:
+            step = lag // 2
             sites = plane[frame : 2 * frame + lag : step] == plane[frame - lag : 2 * frame : step]
-            if not sites.any():
-                continue
             same = frame + step * np.flatnonzero(sites)
             same = same[plane[same + 1] == plane[same + 1 - lag]]
             if len(same) == 0:

@@ -19,12 +19,13 @@ from dsp.errors import AudioError
 from dsp.kernels import Decimator
 from dsp.restoration.dcoffset import Dcoffset
 from dsp.restoration.delay import Delay
+from dsp.restoration.frames import SpacedFrames
 from dsp.restoration.polarity import Polarity
 from dsp.units import db_from_power
 
 Reals = NDArray[np.float64]
 
-_EVERY_S = 0.5  # between the frames that are compared
+_EVERY_S = 1.0  # between the frames that are compared
 _FRAME_S = 0.18
 _LONGEST_MS = 20.0
 _SECTION_S = 10.0
@@ -66,13 +67,12 @@ class FaultDetector:
             raise AudioError(f"channels: {channels} is less than 1")
         self.rate, self.channels, self.strong = sample_rate_hz, channels, strong
         self.size = scipy.fft.next_fast_len(round(_FRAME_S * sample_rate_hz), real=True)
-        self.every = max(self.size, round(_EVERY_S * sample_rate_hz))
+        self._frames = SpacedFrames(self.size, max(self.size, round(_EVERY_S * sample_rate_hz)))
         self.longest = round(_LONGEST_MS * 1e-3 * sample_rate_hz)
         self.window = np.hanning(self.size + 2)[1:-1]
         bins = self.size // 2 + 1
         self._cross = np.zeros(bins, dtype=np.complex128)
         self._powers = np.zeros((2, bins))
-        self._pending: Samples | None = None
         # A plain mean of many samples, then a filter: what folds onto the rumble lies far above all that is strong.
         factor = max(1, round(sample_rate_hz / _RATE_HZ))
         self._low_rate = sample_rate_hz / factor
@@ -119,14 +119,11 @@ class FaultDetector:
         self._low_samples -= frames * self._low_frame
 
     def _take_pairs(self, block: Samples) -> None:
-        pending = block if self._pending is None else np.concatenate([self._pending, block], axis=1)
-        start, window = 0, self.window.astype(pending.dtype, copy=False)
-        while pending.shape[1] - start >= self.every:
-            left, right = scipy.fft.rfft(pending[:, start : start + self.size] * window, axis=-1)
+        window = self.window.astype(block.dtype, copy=False)
+        for frame in self._frames.of(block):
+            left, right = scipy.fft.rfft(frame * window, axis=-1)
             self._cross += left.conj() * right
             self._powers += left.real**2 + left.imag**2, right.real**2 + right.imag**2
-            start += self.every
-        self._pending = pending[:, start:].copy()
 
     def result(self) -> Faults:
         """The faults of all that came."""
