@@ -54,20 +54,34 @@ struct Decimator {
     }
 
     template <class T> void process(Planar<T> in, PlanarOut<double> out) {
-        constexpr bool single = sizeof(T) == sizeof(float);
         const size_t samples = in.shape(1), kept = out.shape(1);
         nb::gil_scoped_release release;
         for (size_t c = 0; c < in.shape(0); ++c) {
-            std::vector<T> *held;
-            if constexpr (single) held = &held_f[c]; else held = &held_d[c];
-            held->insert(held->end(), in.data() + c * samples, in.data() + (c + 1) * samples);
-            if constexpr (single)
-                every_f(held->data(), taps_f.data(), taps_f.size(), factor, out.data() + c * kept, kept);
+            const T *x = in.data() + c * samples;
+            double *y = out.data() + c * kept;
+            // Outputs that begin in what is held come from a joint, the others from the block itself.
+            std::vector<T> &held = held_of<T>(c);
+            const size_t before = held.size(), joined = std::min(kept, (before + factor - 1) / factor);
+            held.insert(held.end(), x, x + std::min(samples, taps_d.size()));
+            run(held.data(), y, joined);
+            if (kept > joined)
+                run(x + (joined * factor - before), y + joined, kept - joined);
+            const size_t used = kept * factor;
+            if (used >= before)
+                held.assign(x + (used - before), x + samples);
             else
-                every_d(held->data(), taps_d.data(), taps_d.size(), factor, out.data() + c * kept, kept);
-            held->erase(held->begin(), held->begin() + kept * factor);
+                held.erase(held.begin(), held.begin() + used);
         }
     }
+
+    template <class T> std::vector<T> &held_of(size_t channel) {
+        if constexpr (sizeof(T) == sizeof(float))
+            return held_f[channel];
+        else
+            return held_d[channel];
+    }
+    void run(const float *x, double *y, size_t kept) const { every_f(x, taps_f.data(), taps_f.size(), factor, y, kept); }
+    void run(const double *x, double *y, size_t kept) const { every_d(x, taps_d.data(), taps_d.size(), factor, y, kept); }
 };
 
 static Register here([](nb::module_ &m) {

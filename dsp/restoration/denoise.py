@@ -84,7 +84,7 @@ class DenoiseProcessor(Processor):
     """Overlapping frames at fixed positions of the stream; each sample waits for the frames that hold it."""
 
     def __init__(self, settings: Denoise, sample_rate_hz: int, channels: int) -> None:
-        self.size = 4 * round(FRAME_S * sample_rate_hz / 4.0)
+        self.size = 4 * scipy.fft.next_fast_len(round(FRAME_S * sample_rate_hz / 4.0), real=True)
         self.hop = self.size // 4
         # Periodic Hann in and out: four overlapping squares of it sum to 3/2.
         self.window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)
@@ -195,7 +195,7 @@ class NoiseDetector:
         if span_s is not None and not 0.0 <= span_s[0] < span_s[1]:
             raise AudioError(f"span_s: {span_s} is not a start before an end")
         self.rate, self.channels, self.strong, self.span_s = sample_rate_hz, channels, strong, span_s
-        self.size = 2 * round(FRAME_S * sample_rate_hz / 2.0)
+        self.size = 2 * scipy.fft.next_fast_len(round(FRAME_S * sample_rate_hz / 2.0), real=True)
         self.every = max(self.size, round(_EVERY_S * sample_rate_hz))
         self.window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)).astype(np.float32)
         edges = np.arange(np.log2(_LOWEST_HZ), np.log2(0.5 * sample_rate_hz) + 1e-9, _BANDS_OCT)
@@ -301,13 +301,14 @@ def steady_floor(
     floor, share, above = np.zeros(bands), np.zeros(bands), np.zeros(bands)
     reach = 2.0 * spread + 2.0 * _STEP_DB
     for b in range(bands):
-        column = _levels_db(levels[:, b])
+        column = np.sort(_levels_db(levels[:, b]))
         tries = np.quantile(column, 0.002) + np.arange(0.0, 5.0 * spread[b] + 1.0, _STEP_DB)
-        inside = np.array([(np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB).mean() for at in tries])
+        near_db = 2.0 * spread[b] + _STEP_DB
+        inside = np.searchsorted(column, tries + near_db, side="right") - np.searchsorted(column, tries - near_db)
         # The lowest that many share: what the music adds only ever lifts it. From there to the middle of it.
         at = tries[int(np.argmax(inside >= 0.5 * inside.max()))]
         for _ in range(3):
-            near = column[np.abs(column - at) <= 2.0 * spread[b] + _STEP_DB]
+            near = column[np.abs(column - at) <= near_db]
             at = float(np.median(near)) if len(near) else at
         floor[b] = at + spread[b] ** 2 / 8.69  # the mean of powers lies above the median of levels
         share[b] = len(near) / len(column)

@@ -200,6 +200,9 @@ LAGS = tuple(sorted({*(2**k for k in range(6, 13)), *(441 * k for k in (1, 2, 4)
 
 MOST_KEPT = 4096
 
+HELD = 8
+"""Frames: when they are full the last two become the first."""
+
 
 class DropoutDetector:
     """Gaps of one stream of (channels, samples) blocks, the same whatever the blocks.
@@ -209,7 +212,6 @@ class DropoutDetector:
     """
 
     FRAME = 65_536  # samples at 44.1 or 48 kHz
-    SITES = 16  # a run of half a millisecond covers one of so many samples
 
     def __init__(self, sample_rate_hz: int, channels: int, *, strong: bool = False) -> None:
         layout_of(channels)
@@ -220,8 +222,8 @@ class DropoutDetector:
         self.frame = self.FRAME * self.scale
         self.shortest = max(4, round(SHORTEST_MS * 1e-3 * sample_rate_hz))
         self.longest = round(LONGEST_MS * 1e-3 * sample_rate_hz)
-        self._three: Samples | None = None  # frames: the newest comes last, and is not yet whole
-        self._newest = 0  # samples of it
+        self._held: Samples | None = None  # from two frames before the one that is not yet whole
+        self._stop = 0  # of what is held
         self._frames = 0
         self._found: list[Gap] = []
 
@@ -229,25 +231,25 @@ class DropoutDetector:
         """Take the next (channels, samples), float32 or float64; AudioError on another shape."""
         if block.ndim != 2 or block.shape[0] != self.channels:
             raise AudioError(f"block: shape {block.shape} is not ({self.channels}, samples)")
-        if self._three is None:
-            self._three = np.zeros((self.channels, 3 * self.frame), dtype=block.dtype)
+        if self._held is None:  # silence came before
+            self._held = np.zeros((self.channels, HELD * self.frame), dtype=block.dtype)
+            self._stop = 2 * self.frame
         start = 0
         while start < block.shape[1]:
-            count = min(block.shape[1] - start, self.frame - self._newest)
-            at = 2 * self.frame + self._newest
-            self._three[:, at : at + count] = block[:, start : start + count]
-            self._newest += count
+            count = min(block.shape[1] - start, self.frame - self._stop % self.frame)
+            self._held[:, self._stop : self._stop + count] = block[:, start : start + count]
+            self._stop += count
             start += count
-            if self._newest == self.frame:
-                self._look(self._three)
-                for n in range(0, 2 * self.frame, self.frame):
-                    self._three[:, n : n + self.frame] = self._three[:, n + self.frame : n + 2 * self.frame]
-                self._newest = 0
+            if self._stop % self.frame == 0:
+                self._look(self._held[:, self._stop - 3 * self.frame : self._stop])
+                if self._stop == HELD * self.frame:
+                    self._held[:, : 2 * self.frame] = self._held[:, -2 * self.frame :]
+                    self._stop = 2 * self.frame
 
     def result(self) -> DropoutReport:
         """What was found; the stream has ended."""
-        if self._three is not None:
-            self.update(np.zeros((self.channels, 2 * self.frame), dtype=self._three.dtype))
+        if self._held is not None:
+            self.update(np.zeros((self.channels, 2 * self.frame), dtype=self._held.dtype))
         gaps = self._sparse(sorted(self._found, key=lambda gap: (gap.event.start_s, gap.event.channel)))
         longest_s = LONGEST_MS * 1e-3
         return DropoutReport(
@@ -285,9 +287,10 @@ class DropoutDetector:
     def _flat(self, plane: Samples) -> Iterator[tuple[Kind, int, int]]:
         """Runs of equal samples that begin in the middle frame."""
         frame = self.frame
-        step = min(self.SITES, self.shortest // 2)
+        step = (self.shortest - 1) // 2  # a run covers two such sites in a row
         sites = slice(frame, 2 * frame + self.shortest, step), slice(frame + 1, 2 * frame + self.shortest + 1, step)
-        if not (plane[sites[0]] == plane[sites[1]]).any():
+        equal = plane[sites[0]] == plane[sites[1]]
+        if not (equal[1:] & equal[:-1]).any():
             return
         for first, stop in runs(plane[1:] == plane[:-1], self.shortest - 1):
             if frame <= first < 2 * frame and stop - first < frame:

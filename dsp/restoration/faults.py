@@ -81,6 +81,7 @@ class FaultDetector:
         self._low: list[Reals] = []
         self._low_samples = 0
         self._low_frame = round(4.0 * self._low_rate)
+        self._low_window = np.hanning(self._low_frame + 2)[1:-1]
         self._rumble = np.zeros(self._low_frame // 2 + 1)
         self._low_frames = 0
         self._quiet: list[tuple[float, float]] = []  # rumble and music of each frame
@@ -108,9 +109,8 @@ class FaultDetector:
         frames = samples.shape[1] // self._low_frame
         for frame in np.split(samples[:, : frames * self._low_frame], frames, axis=1):
             mean = frame.mean(axis=1)
-            window = np.hanning(self._low_frame + 2)[1:-1]
-            spectrum = scipy.fft.rfft((frame - mean[:, None]) * window, axis=-1)
-            power = 2.0 * (np.abs(spectrum) ** 2).max(axis=0) / (self._low_frame * np.sum(window**2))
+            spectrum = scipy.fft.rfft((frame - mean[:, None]) * self._low_window, axis=-1)
+            power = 2.0 * (np.abs(spectrum) ** 2).max(axis=0) / (self._low_frame * np.sum(self._low_window**2))
             hz = scipy.fft.rfftfreq(self._low_frame, 1.0 / self._low_rate)
             within = [float(power[(hz >= low) & (hz <= high)].sum()) for low, high in (_RUMBLE_HZ, _MUSIC_HZ)]
             self._quiet.append((within[0], within[1]))

@@ -146,7 +146,9 @@ def _whitened(chunk: Reals, hop: int, frames: int) -> NDArray[np.float32]:
 def _excess(power: NDArray[np.float32]) -> NDArray[np.float32]:
     """How far each bin stands above its neighbours, in nats."""
     log = np.log(power)
-    running = np.concatenate([np.zeros((*log.shape[:-1], 1)), np.cumsum(log, axis=-1, dtype=np.float64)], axis=-1)
+    log -= log.mean(axis=-1, keepdims=True)  # single precision is enough for sums that stay near zero
+    running = np.zeros((*log.shape[:-1], log.shape[-1] + 1), dtype=np.float32)
+    np.cumsum(log, axis=-1, out=running[..., 1:])
     near, far = 5, 12  # bins: from the edge of a line's lobe to 3 Hz off
     ring = np.zeros_like(log)
     middle = slice(far, log.shape[-1] - far)
