@@ -1,5 +1,6 @@
 // Where a click may be: a cheap screen of every stretch by its prediction error, and a closer look where it fires.
 #include "autoregression.hpp"
+#include "best_model.hpp"
 #include "click_signs.hpp"
 #include "prediction.hpp"
 
@@ -23,28 +24,45 @@ constexpr size_t TAPER = 512;
 constexpr size_t SIDE = 28, NEAR = 1, DECAYED = 4, LATE = 4;  // cells: beside a click, skipped, its longest decay, after it
 constexpr double QUANTILE = 0.7;
 constexpr double FLOOR = 2e-5;        // prediction errors below it are the format's own, not the music's
-constexpr size_t PIECES = 8;
 constexpr size_t DROPPED = 16;         // segments gone by that are forgotten together
 constexpr int ROUNDS = 4;
 constexpr double PRICE = 1.2;          // of replacing a sample, in mean squared errors: a little more than it saves
 constexpr double LOW = 2.4;            // as a prominence: where a click begins and ends, once it is one
 
-double quantile(const double *cells, size_t count, double share) {
-    double sorted[SIDE];
-    std::copy(cells, cells + count, sorted);
-    const size_t at = static_cast<size_t>(share * static_cast<double>(count - 1));
-    std::nth_element(sorted, sorted + at, sorted + count);
-    return sorted[at];
+// The quantile of each run of WIDTH cells, by its first: one cell leaves what is sorted, the next one enters.
+template <size_t WIDTH> void quantiles(const double *cells, size_t count, double share, double *out) {
+    const size_t at = static_cast<size_t>(share * static_cast<double>(WIDTH - 1));
+    double sorted[WIDTH];
+    std::copy(cells, cells + WIDTH, sorted);
+    std::sort(sorted, sorted + WIDTH);
+    out[0] = sorted[at];
+    for (size_t i = 1; i + WIDTH <= count; ++i) {
+        const double leaves = cells[i - 1], enters = cells[i + WIDTH - 1];
+        size_t n = 0;
+        while (sorted[n] < leaves)
+            ++n;
+        for (; n + 1 < WIDTH && sorted[n + 1] < enters; ++n)
+            sorted[n] = sorted[n + 1];
+        for (; n > 0 && sorted[n - 1] > enters; --n)
+            sorted[n] = sorted[n - 1];
+        sorted[n] = enters;
+        out[i] = sorted[at];
+    }
 }
 
-// How large an error is usual around cell i: the larger of before, after, and right after the longest click has decayed.
-// A drum has only begun when a click has ended. At least SIDE + NEAR + DECAYED cells are wanted on both sides.
-double usual(const double *cells, size_t i) {
-    const double before = quantile(cells + i - NEAR - SIDE, SIDE, QUANTILE);
-    const double after = quantile(cells + i + DECAYED, SIDE, QUANTILE);
-    const double late = quantile(cells + i + DECAYED, LATE, 0.5);
-    const double early = quantile(cells + i - NEAR - LATE, LATE, 0.5);
-    return std::max({before, after, late, early, FLOOR});
+// How large an error is usual around each of cells `first` to `last - 1`: the larger of before, after, and right after the
+// longest click has decayed. A drum has only begun when a click has ended. There are SIDE + NEAR cells before the first, and
+// SIDE + DECAYED from the last on.
+void usual(const double *cells, size_t first, size_t last, double *out) {
+    const double *from = cells + first - NEAR - SIDE;
+    const size_t count = last - first + NEAR + 2 * SIDE + DECAYED;
+    double wide[3 * CELLS], brief[3 * CELLS];
+    quantiles<SIDE>(from, count, QUANTILE, wide);
+    quantiles<LATE>(from, count, 0.5, brief);
+    for (size_t i = 0; i < last - first; ++i) {
+        const size_t after = i + SIDE + NEAR + DECAYED;
+        out[i] = std::max({wide[i], wide[after], brief[after], brief[i + SIDE - LATE], FLOOR});
+    }
 }
 
 class ClickScreen {
@@ -162,8 +180,12 @@ private:
         Vector sorted(cells + CELLS, cells + 2 * CELLS);
         std::nth_element(sorted.begin(), sorted.begin() + CELLS / 4, sorted.end());
         const double least = screened_ * std::max(FLOOR, sorted[CELLS / 4]);
-        for (size_t i = CELLS; i < 2 * CELLS; ++i)
-            if (cells[i] > least && cells[i] > screened_ * usual(cells, i))
+        if (!(*std::max_element(cells + CELLS, cells + 2 * CELLS) > least))
+            return false;
+        double around[CELLS];
+        usual(cells, CELLS, 2 * CELLS, around);
+        for (size_t i = 0; i < CELLS; ++i)
+            if (cells[CELLS + i] > least && cells[CELLS + i] > screened_ * around[i])
                 return true;
         return false;
     }
@@ -175,16 +197,18 @@ private:
         const Vector sound(three + side, three + side + length);
         const double *x = sound.data();
         Vector y(sound), a, e(length, 0.0), forward;
+        BestModel models;
         const size_t cells = length / cell_, first_cell = SIDE + NEAR, last_cell = cells - SIDE - DECAYED;
         Vector top(cells), scale(cells, 1e30);
         std::vector<std::pair<size_t, size_t>> spans;
         for (int round = 0; round < ROUNDS; ++round) {
             const Vector before(y);
-            if (!model(y, round > 0, a, e))
+            a = models.of(y, round > 0);
+            if (a.empty())
                 return;
+            predict(y.data() + ORDER, a.data(), e.data() + ORDER, length - ORDER);
             cells_of(e.data(), cells, top.data());
-            for (size_t i = first_cell; i < last_cell; ++i)
-                scale[i] = usual(top.data(), i);
+            usual(top.data(), first_cell, last_cell, scale.data() + first_cell);
             // Towards the ends, where not all neighbours are seen, clicks are found only lest they spoil the model.
             std::fill(scale.begin(), scale.begin() + first_cell, scale[first_cell]);
             std::fill(scale.begin() + last_cell, scale.end(), scale[last_cell - 1]);
@@ -287,40 +311,6 @@ private:
         s[ATTACK] = static_cast<double>(at) / size;
         s[COMPANY] = std::log(1.0 + static_cast<double>(company));
         return s;
-    }
-
-    // The model of a piece, or where `whole` of all, whose errors e have the lowest median: damage that is not yet found
-    // spoils some of them, and most of a sound is whole. Every fourth stretch of 128 samples is judged.
-    bool model(const Vector &y, bool whole, Vector &best, Vector &e) const {
-        constexpr size_t LOOK = 128;
-        const size_t length = y.size(), piece = length / PIECES;
-        Vector a, sizes(LOOK * ((length - 2 * LOOK) / (4 * LOOK) + 1));
-        double least = 1e300;
-        for (size_t n = 0; n < PIECES + whole; ++n) {
-            const bool all = n == PIECES;
-            if (!(autoregression::burg({{y.data() + (all ? 0 : n * piece), all ? length : piece}}, ORDER, a) > 0.0))
-                continue;
-            size_t lower = 0;
-            for (size_t i = 0; i < sizes.size(); i += LOOK) {
-                predict(y.data() + LOOK + 4 * i, a.data(), sizes.data() + i, LOOK);
-                for (size_t m = i; m < i + LOOK; ++m) {
-                    sizes[m] = std::abs(sizes[m]);
-                    lower += sizes[m] < least;
-                }
-            }
-            if (2 * lower <= sizes.size())
-                continue;
-            const auto middle = sizes.begin() + static_cast<ptrdiff_t>(sizes.size() / 2);
-            std::nth_element(sizes.begin(), middle, sizes.end());
-            if (*middle < least) {
-                least = *middle;
-                best = a;
-            }
-        }
-        if (!(least < 1e300))
-            return false;
-        predict(y.data() + ORDER, best.data(), e.data() + ORDER, length - ORDER);
-        return true;
     }
 
     // Prediction errors of x[first] to x[stop - 1] by what follows each.
