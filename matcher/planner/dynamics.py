@@ -6,6 +6,7 @@ levels is part of the trial, so that compression and limiting share the work.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -15,6 +16,7 @@ from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
 from dsp.effects.limiter import limiting_db
 from dsp.meters.dynamics import CROSSOVERS_HZ, HEARD_DB, SEGMENT_S, Dynamics, figures
 from dsp.meters.loudness import isolated_lufs
+from dsp.units import db_from_gain, gain_from_db, power_from_db
 from matcher.planner.gaussian import Array
 
 RATIO = 2.5
@@ -81,9 +83,13 @@ def fit(
     heard = whole > whole.max() * 10.0 ** (HEARD_DB / 10.0)
     loud_db = np.percentile(level_db[:, heard], 97, axis=1) + 3.01
 
+    @functools.lru_cache(maxsize=8)  # a derivative moves one threshold and leaves the others
+    def compressed(i: int, depth_db: float) -> tuple[Array, Array]:
+        return _compressed(levels.power[i], levels.peak[i], level_db[i], _band(loud_db[i] - depth_db))
+
     def changed(settings: Array) -> Array:
-        bands = [_band(loud - d) for loud, d in zip(loud_db, settings[:3], strict=True)]
-        return _SEEN * (_figures_after(levels, level_db, bands, goal_lufs, ceiling_dbtp, settings[3]) - before)
+        bands = [compressed(i, float(depth_db)) for i, depth_db in enumerate(settings[:3])]
+        return _SEEN * (_figures_after(levels, bands, goal_lufs, ceiling_dbtp, settings[3]) - before)
 
     def residual(settings: Array) -> Array:
         return np.concatenate([(changed(settings) - wanted_db) / _TOLERANCE_DB, (settings - _LOWEST) / _EFFORT_DB])
@@ -147,39 +153,39 @@ def _gain_db(level_db: Array, band: CompressorBand) -> Array:
     return band_gain_db(level_db + 3.01, SEGMENT_S, band)
 
 
+def _compressed(power: Array, peak: Array, level_db: Array, band: CompressorBand) -> tuple[Array, Array]:
+    """Power and peaks of one band behind its compressor, its mean power given back."""
+    gain_db = _gain_db(level_db, band)
+    after = power * power_from_db(gain_db)
+    makeup = power.mean() / max(after.mean(), 1e-20)
+    before_db = np.append(gain_db[:1], gain_db[:-1])
+    at_peak_db = 0.65 * gain_db + 0.35 * np.maximum(before_db, gain_db)
+    return after * makeup, peak * gain_from_db(at_peak_db) * np.sqrt(makeup)
+
+
 def _figures_after(
-    levels: Levels,
-    level_db: Array,
-    bands: list[CompressorBand],
-    goal_lufs: float,
-    ceiling_dbtp: float,
-    knee_db: float,
+    levels: Levels, bands: list[tuple[Array, Array]], goal_lufs: float, ceiling_dbtp: float, knee_db: float
 ) -> Array:
-    """The figures behind compressor, gain and limiter."""
-    gains = np.array([_gain_db(level, band) for level, band in zip(level_db, bands, strict=True)])
-    power = levels.power * 10.0 ** (gains / 10.0)
-    # Each band's mean power is given back.
-    makeup = levels.power.mean(axis=1) / np.maximum(power.mean(axis=1), 1e-20)
-    power *= makeup[:, None]
-    before = np.concatenate([gains[:, :1], gains[:, :-1]], axis=1)
-    at_peak = 0.65 * gains + 0.35 * np.maximum(before, gains)
-    moved = 10.0 ** (at_peak / 20.0) * np.sqrt(makeup)[:, None]
-    peak = levels.whole_peak * (levels.peak * moved).sum(axis=0) / np.maximum(levels.peak.sum(axis=0), 1e-10)
+    """The figures behind compressor, gain and limiter; bands: power and peaks of each behind the first."""
+    power = np.stack([power for power, _ in bands])
+    peak = sum(peak for _, peak in bands) * (levels.whole_peak / np.maximum(levels.peak.sum(axis=0), 1e-10))
     weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-20)
-    gain = 10.0 ** ((goal_lufs - isolated_lufs(weighted)) / 20.0)
+    gain_db = goal_lufs - isolated_lufs(weighted)
+    over_db = db_from_gain(peak) - ceiling_dbtp
     limited = np.ones_like(peak)
     for _ in range(3):
-        limited = _limited(peak * gain, ceiling_dbtp, knee_db)
-        gain *= 10.0 ** ((goal_lufs - isolated_lufs(weighted * (gain * limited) ** 2)) / 20.0)
-    after = power * (gain * limited) ** 2
-    return figures(np.vstack([after, after.sum(axis=0)]), peak * gain * limited)
+        limited = _limited(over_db + gain_db, knee_db)
+        gain_db += goal_lufs - isolated_lufs(weighted * (gain_from_db(gain_db) * limited) ** 2)
+    gain = gain_from_db(gain_db) * limited
+    after = power * gain**2
+    return figures(np.vstack([after, after.sum(axis=0)]), peak * gain)
 
 
-def _limited(peak: Array, ceiling_dbtp: float, knee_db: float) -> Array:
-    """The limiter's gain on levels: down at once, held for a step, released by a tenth of a second."""
-    needed = 10.0 ** (limiting_db(20.0 * np.log10(np.maximum(peak, 1e-10)) - ceiling_dbtp, knee_db) / 20.0)
-    needed = np.minimum(needed, np.minimum(np.append(needed[1:], 1.0), np.insert(needed[:-1], 0, 1.0)))
-    return 1.0 - _decayed(1.0 - needed)
+def _limited(over_db: Array, knee_db: float) -> Array:
+    """The limiter's gain on levels over its ceiling: down at once, held for a step, released by a tenth of a second."""
+    depth = np.zeros(len(over_db) + 2)
+    depth[1:-1] = 1.0 - gain_from_db(limiting_db(over_db, knee_db))
+    return 1.0 - _decayed(np.maximum(depth[1:-1], np.maximum(depth[2:], depth[:-2])))
 
 
 def _decayed(depth: Array) -> Array:
