@@ -58,7 +58,8 @@ void BestModel::fit(Candidate &candidate, const Vector &y, size_t n) {
     const size_t start = n == PIECES ? 0 : n * piece, stop = n == PIECES ? y.size() : start + piece;
     const bool anew = !candidate.fitted || changed(start, stop);
     if (anew) {
-        candidate.useful = autoregression::burg({{y.data() + start, stop - start}}, ORDER, candidate.a) > 0.0;
+        candidate.a.resize(ORDER + 1);
+        candidate.useful = burg(y.data() + start, stop - start, candidate.a.data());
         candidate.fitted = true;
     }
     if (!candidate.useful)

@@ -13,6 +13,10 @@ void correlate(const float *x, size_t count, double *r);
 // Coefficients (1, a1 ... a16) from these by Levinson's recursion; returns the error, 0 where there is no model.
 double levinson(const double *r, double *a);
 
+// Coefficients (1, a1 ... a32) by Burg's method from sums of products (Vos 2013, "A fast implementation of Burg's method"):
+// a few times as fast as by the lattice, and for a short model as exact. False where there is no model; count > ORDER.
+bool burg(const double *x, size_t count, double *a);
+
 // e[n] = x[n] + a1 x[n - 1] + ... + ap x[n - p]; x has p samples before it. p: ORDER in double precision; in single one
 // more than SCREEN_ORDER, since the model is of brightened sound.
 void predict(const double *x, const double *a, double *e, size_t count);
