@@ -20,6 +20,7 @@ from dsp.audio import Samples
 from dsp.chain import Chain, settings_from
 from dsp.effect import Settings
 from dsp.errors import AudioError, SettingsError
+from dsp.restoration.bridge import Bridge
 from dsp.restoration.dcoffset import Dcoffset
 from dsp.restoration.declick import ClickDetector, ClickReport, look_closely
 from dsp.restoration.declip import ClipDetector, Clipping, Declip
@@ -33,7 +34,6 @@ from dsp.restoration.rumble import Rumble
 from matcher import cache
 from matcher.analysis import ProfileBuilder, Progress, Source, opened
 from matcher.io import AudioSource, need_stereo, shown
-from matcher.mending import Mended
 from matcher.profile import Profile
 
 Restore = Literal["auto", "off", "strong"]
@@ -240,6 +240,16 @@ def _clipped_behind(audio: AudioSource, events: Iterable[Event], strong: bool) -
     return detector.result()
 
 
+def _bridged(audio: AudioSource, events: Iterable[Event]) -> Iterator[Samples]:
+    """The blocks of a file, with straight lines over each event."""
+    bridge = Bridge(events, audio.sample_rate_hz, audio.channels)
+    for block in audio.blocks():
+        yield bridge.process(block)
+    rest = bridge.finish()
+    if rest is not None:
+        yield rest
+
+
 def _silenced(audio: AudioSource, events: Iterable[Event]) -> Iterator[Samples]:
     """The blocks of a file, silent in each event."""
     waiting = deque(sorted((*event.span_samples(audio.sample_rate_hz), event.channel) for event in events))
@@ -348,15 +358,13 @@ def _searched(
     if results["declick"].clicks and not strong:
         results["declick"] = look_closely(audio.blocks(), audio.sample_rate_hz, audio.channels)
     results["declick"] = _without_corners(audio, results["declick"], results["declip"])
-    sudden = told({name: results[name] for name in SUDDEN})
-    repairs = Chain(tuple(finding.repair for finding in sudden if finding.repair is not None))
-    if repairs.steps:
+    events = (*results["declick"].clicks, *(gap.event for gap in results["dropout"].gaps))
+    if events:
         # A burst of noise hides what lies under it: the rest is listened to again.
         later = Inspector(audio.sample_rate_hz, audio.channels, strong=strong, kinds=set(KINDS) - {*SUDDEN, "declip"})
-        for block in Mended.of(audio, repairs).blocks():
+        for block in _bridged(audio, events):
             later.update(block)
         results |= later.results()
-        events = (*results["declick"].clicks, *(gap.event for gap in results["dropout"].gaps))
         results["declip"] = _clipped_behind(audio, events, strong)
         results["declick"] = _without_corners(audio, results["declick"], results["declip"])
     return profile, told(results)
