@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from dsp.chain import Chain
-from dsp.curves import Point
 from dsp.effect import Settings
 from dsp.effects.compressor import Compressor
-from dsp.effects.eq import Band, Curve, Eq
+from dsp.effects.eq import Eq
 from dsp.effects.gain import Gain
 from dsp.effects.limiter import Limiter
 from dsp.effects.width import Width
@@ -20,7 +18,8 @@ from matcher.aims import Aims
 from matcher.analysis import Progress
 from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, tone, width
-from matcher.planner.bands import LARGEST_DB, fit_bands
+from matcher.planner.bands import LARGEST_DB
+from matcher.planner.drawing import DEEPEST_CUT_DB, WORTH_DB, drawn_eq, drawn_width
 from matcher.planner.gaussian import Array, Estimate, asks_for_more
 from matcher.planner.likeness import Moments
 from matcher.planner.sections import Trial, pick, try_chain
@@ -34,8 +33,6 @@ SHAPING_ROUNDS = 2
 EXACT_ROUNDS = 4
 """In these tone and width are corrected where everything is to be matched."""
 CLOSE_LU = 0.03
-WORTH_DB = 0.1
-"""Smaller moves are not made."""
 WORTH_DENSITY_DB = 0.3
 QUANTISING_DB = 0.02
 """The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
@@ -47,14 +44,6 @@ SATURATED = 0.5
 """LU of a dB of gain, below which the limiter is taken to be too slow."""
 WASTED_DB = 0.6
 """Gain that would give no loudness from which on that is worth a faster limiter."""
-DEEPEST_CUT_DB = -24.0
-EVERYWHERE_HZ = np.geomspace(20.0, 20_000.0, 1500)
-BETWEEN_DB = 0.005
-"""Room for what a response does between those places."""
-REST_HZ = np.geomspace(25.0, 20_000.0, 88)
-"""Ninths of an octave: third octaves and two places between."""
-FITTED_HZ = np.append(20.0, THIRD_OCTAVES_HZ)
-"""Where bands follow a curve: to the end of what is heard, which no third octave is centred at."""
 LOWEST_CEILING_DB = 12.0
 """Where everything is to be matched, a reference with lower peaks lowers the limiter's ceiling by this at most."""
 
@@ -234,10 +223,10 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
     focus_below_hz = 0.0 if sides is None or share == 0.0 else sides.focus_below_hz
     focus_depth_db = 0.0 if sides is None else sides.focus_depth_db * share
     exact = asks_for_more(aims.belief)
-    eq = _eq(tone_db, curve, target, exact)
+    eq = drawn_eq(tone_db, curve, target, exact)
     return Search(
         eq=eq,
-        width=_width(side_db, eq, focus_below_hz, focus_depth_db, exact),
+        width=drawn_width(side_db, eq, focus_below_hz, focus_depth_db, exact),
         gain_db=0.0,
         ceiling_dbtp=aims.ceiling_dbtp,
         curve_db=tone_db,
@@ -345,7 +334,7 @@ def _corrected(
         deepest_db = tone.DEEPEST_ASKED_DB if at.exact else -LARGEST_DB
         at.curve_db = np.clip(at.curve_db + missing, deepest_db, LARGEST_DB)
         start = () if at.exact else at.eq.bands
-        at.eq, moved = _eq(at.curve_db, believed, target, at.exact, start), True
+        at.eq, moved = drawn_eq(at.curve_db, believed, target, at.exact, start), True
     if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
         return moved
     wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]
@@ -355,7 +344,7 @@ def _corrected(
     if np.abs(error).max() > 2.0 * WORTH_DB:
         most_db = width.LARGEST_ASKED_DB if at.exact else width.LARGEST_DB
         at.side_db = np.clip(at.side_db + error, DEEPEST_CUT_DB if at.exact else -most_db, most_db)
-        at.width, moved = _width(at.side_db, at.eq, goal.focus_below_hz, goal.focus_depth_db, at.exact), True
+        at.width, moved = drawn_width(at.side_db, at.eq, goal.focus_below_hz, goal.focus_depth_db, at.exact), True
     return moved
 
 
@@ -430,54 +419,3 @@ def track(profile: Profile | Record) -> Track:
         channels=profile.channels,
         integrated_lufs=round(profile.integrated_lufs, 4),
     )
-
-
-def _eq(curve_db: Array, believed: Estimate, target: Profile, exact: bool, start: tuple[Band, ...] = ()) -> Eq:
-    if np.abs(curve_db[believed.heard]).max(initial=0.0) < WORTH_DB:
-        return Eq()
-    # The level of the whole is the gain's business.
-    weight = np.where(believed.heard, 1.0, 0.3)
-    level = float(np.average(curve_db, weights=weight))
-    if exact:  # of its bands or of its loudness, whichever leaves the smaller boosts: they meet their bound
-        level = max(level, float((curve_db - tone.at_equal_loudness(curve_db, target))[0]))
-    most_db = LARGEST_DB
-    while True:
-        wanted = np.minimum(curve_db - level, most_db)
-        top_hz = min(20_000.0, target.bandwidth_hz)
-        start = fit_bands(FITTED_HZ, _with_edge(wanted), _with_edge(weight), start=start, top_hz=top_hz)
-        eq = Eq(bands=tuple(_rounded(b) for b in start))
-        if exact:
-            eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, believed.heard),))
-        over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - LARGEST_DB + BETWEEN_DB
-        if over_db <= 0.0:
-            return eq
-        most_db -= over_db + 0.01
-
-
-def _with_edge(values: Array) -> Array:
-    """Values of third octaves at `FITTED_HZ`."""
-    return np.append(values[0], values)
-
-
-def _rest(wanted_db: Array, eq: Eq, heard: NDArray[np.bool_]) -> Curve:
-    """What the bands leave of the wanted curve, drawn closely enough to undo what they do between third octaves."""
-    lowest_hz, highest_hz = THIRD_OCTAVES_HZ[heard][[0, -1]]
-    places = REST_HZ[(lowest_hz <= REST_HZ) & (highest_hz >= REST_HZ)]
-    wanted = np.interp(np.log2(places), np.log2(THIRD_OCTAVES_HZ[heard]), wanted_db[heard])
-    rest_db = np.clip(wanted - eq.response_db(places, "mid"), DEEPEST_CUT_DB, -DEEPEST_CUT_DB)
-    pairs = zip(places, rest_db, strict=True)
-    return Curve(points=tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs))
-
-
-def _rounded(band: Band) -> Band:
-    return msgspec.structs.replace(
-        band, frequency_hz=round(band.frequency_hz, 3), gain_db=round(band.gain_db, 6), q=round(band.q, 6)
-    )
-
-
-def _width(side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: float, exact: bool) -> Width:
-    # Tone and width together raise the side by no more than either may alone.
-    raised_db = np.array([eq.response_db(np.geomspace(hz / 1.3, hz * 1.3, 9), "side").max() for hz in THIRD_OCTAVES_HZ])
-    side_db = np.clip(side_db, DEEPEST_CUT_DB, LARGEST_DB - raised_db)
-    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db, exact)
-    return Width(side=side, focus_below_hz=focus_below_hz, focus_depth_db=focus_depth_db)
