@@ -40,7 +40,7 @@ Restore = Literal["auto", "off", "strong"]
 DAMAGE_VERSION = 6
 """Raised whenever a detector finds something else in the same file."""
 SUDDEN = ("dropout", "declick")
-"""What is mended before the other kinds are looked for a second time."""
+"""What is bridged before the other kinds are looked for a second time."""
 MOST_LISTED = 5
 """Times that are told in a sentence; the plan has them all."""
 NEAR_S, SAME_DB, BEYOND_DB = 0.0002, 0.001, 0.2

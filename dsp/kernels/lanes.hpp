@@ -5,6 +5,7 @@
 
 // By halves: each sum waits for log2(N) others and not for N, and their order does not hang on the vector unit's width.
 template <class T, size_t N> INTO_CLONES T sum_of(const T (&lanes)[N]) {
+    static_assert((N & (N - 1)) == 0, "lanes are folded by halves: a power of two");
     if constexpr (N == 1) {
         return lanes[0];
     } else {
@@ -15,6 +16,7 @@ template <class T, size_t N> INTO_CLONES T sum_of(const T (&lanes)[N]) {
 }
 
 template <class T, size_t N, class Better> INTO_CLONES T best_of(const T (&lanes)[N], Better better) {
+    static_assert((N & (N - 1)) == 0, "lanes are folded by halves: a power of two");
     if constexpr (N == 1) {
         return lanes[0];
     } else {
