@@ -6,6 +6,7 @@
 // (Cauchy-Schwarz in groups of 16 samples). Music bends little between its samples, so the bound is tight and the
 // 128 taps are summed for few of them; noise and loud high tones pay the full price. The result is the same.
 #include "kernels.hpp"
+#include "lanes.hpp"
 
 #include <algorithm>
 #include <array>
@@ -29,12 +30,6 @@ struct Design {
 
 inline double larger(double a, double b) { return a > b ? a : b; }
 
-template <int N> inline double largest(const double (&lanes)[N]) {
-    double top = lanes[0];
-    for (int j = 1; j < N; ++j) top = larger(top, lanes[j]);
-    return top;
-}
-
 // The interpolation itself, all phases of one interval; the order of the sums is fixed.
 inline double interpolate(const double *x, const double *taps) {
     double sums[4][PHASES] = {};
@@ -44,7 +39,7 @@ inline double interpolate(const double *x, const double *taps) {
     double magnitude[PHASES];
     for (int p = 0; p < PHASES; ++p)
         magnitude[p] = std::fabs((sums[0][p] + sums[1][p]) + (sums[2][p] + sums[3][p]));
-    return largest(magnitude);
+    return highest_of(magnitude);
 }
 
 inline double cubic_peak(const double *x, const double *cubic) {
@@ -52,7 +47,7 @@ inline double cubic_peak(const double *x, const double *cubic) {
     for (int p = 0; p < PHASES; ++p)
         magnitude[p] = std::fabs(cubic[p] * x[0] + cubic[PHASES + p] * x[1] + cubic[2 * PHASES + p] * x[2] +
                                  cubic[3 * PHASES + p] * x[3]);
-    return largest(magnitude);
+    return highest_of(magnitude);
 }
 
 // sqrt of the energy of the fourth difference, by groups.
@@ -78,7 +73,7 @@ inline double cubic_bound(const double *x) {
             level[j] = larger(std::fabs(v[1]), level[j]);
             bend[j] = larger(std::fabs((v[0] + v[2]) - 2.0 * v[1]), bend[j]);
         }
-    return largest(level) + 0.125 * largest(bend);
+    return highest_of(level) + 0.125 * highest_of(bend);
 }
 
 // `intervals` of them, the first one in the middle of x[0..127]; `peak` and what else is larger comes back.
@@ -107,8 +102,7 @@ template <class T> double sample_peak(const T *x, size_t samples) {
             const T v = std::fabs(x[n + j]);
             lanes[j] = v > lanes[j] ? v : lanes[j];
         }
-    double top = 0.0;
-    for (T lane : lanes) top = larger(lane, top);
+    double top = highest_of(lanes);
     for (; n < samples; ++n) top = larger(std::fabs(x[n]), top);
     return top;
 }
