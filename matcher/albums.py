@@ -36,7 +36,7 @@ Mapped = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[tuple[Any, Any
 """Runs a function over items and gives (item, result or error) for each, in any order: `Executor.map`."""
 
 Levels = Literal["keep", "even"]
-ALBUM_VERSION = 2
+ALBUM_VERSION = 3
 """Raised whenever the same album would come out otherwise."""
 SHORT_LU = 0.1
 """A track that stays this far below its loudness, where relations are kept, takes the album down with it."""
@@ -170,7 +170,7 @@ class _Work:
         else:
             goals = loudnesses(lead, profiles, self.levels, self.limits)
         return [
-            Job(n, s, names[n], p, lead, k, _heading(self.aims, goal))
+            Job(n, s, names[n], p, lead, k, _heading(self.aims, goal + p.edges_lu))
             for (n, s), p, k, goal in zip(there, profiles, known, goals, strict=True)
         ]
 
@@ -243,7 +243,7 @@ class _Work:
             with Side.of([job.source for job in jobs]) as side:
                 whole = analyze(side)
                 known = targets(jobs[0].lead, [whole], self.limits, self.aims.ceiling_dbtp, self.aims.belief)[0]
-                goal = loudnesses(jobs[0].lead, [whole], self.levels, self.limits)[0]
+                goal = loudnesses(jobs[0].lead, [whole], self.levels, self.limits)[0] + whole.edges_lu
                 if self.aims.loudness_lufs is not None:
                     goal = self.aims.loudness_lufs
                 fitted, _ = plan_known(side, Reference.of(jobs[0].lead), known, _heading(self.aims, goal))

@@ -284,7 +284,7 @@ def corrected(made: Plan, result: Rendered) -> Plan | None:
     step = made.step("gain")
     if step is None or made.goal_lufs is None:
         return None
-    missing = made.goal_lufs - result.profile.isolated_lufs
+    missing = made.goal_lufs - result.profile.integrated_lufs
     if abs(missing) <= CLOSE_LU:
         return None
     limited = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)

@@ -210,6 +210,11 @@ class Profile(Balance):
         return self.true_peak_dbtp - self.integrated_lufs
 
     @property
+    def edges_lu(self) -> float:
+        """By how much it is louder than if silence lay around it: a meter counts its first and last moments less."""
+        return self.integrated_lufs - self.isolated_lufs
+
+    @property
     def segment_power(self) -> NDArray[np.float64]:
         """K-weighted power of every 10 ms, to within half a percent."""
         power = self.segment_db.astype(np.float64)

@@ -35,11 +35,8 @@ def drawn_eq(
     """
     if np.abs(curve_db[believed.heard]).max(initial=0.0) < WORTH_DB:
         return Eq()
-    # The level of the whole is the gain's business.
-    weight = np.where(believed.heard, 1.0, 0.3)
-    level = float(np.average(curve_db, weights=weight))
-    if exact:  # of its bands or of its loudness, whichever leaves the smaller boosts: they meet their bound
-        level = max(level, float((curve_db - tone.at_equal_loudness(curve_db, target))[0]))
+    weight = _weight(believed)
+    level = _level_db(curve_db, weight, target, exact)
     most_db = LARGEST_DB
     while True:
         wanted = np.minimum(curve_db - level, most_db)
@@ -54,6 +51,18 @@ def drawn_eq(
         most_db -= over_db + 0.01
 
 
+def _weight(believed: Estimate) -> Array:
+    return np.where(believed.heard, 1.0, 0.3)
+
+
+def _level_db(curve_db: Array, weight: Array, target: Profile, exact: bool) -> float:
+    """What of a curve is the level of the whole, which is the gain's business."""
+    level = float(np.average(curve_db, weights=weight))
+    if exact:  # of its bands or of its loudness, whichever leaves the smaller boosts: they meet their bound
+        level = max(level, float((curve_db - tone.at_equal_loudness(curve_db, target))[0]))
+    return level
+
+
 def _with_edge(values: Array) -> Array:
     """Values of third octaves at `FITTED_HZ`."""
     return np.append(values[0], values)
@@ -65,8 +74,12 @@ def _rest(wanted_db: Array, eq: Eq, heard: NDArray[np.bool_]) -> Curve:
     places = REST_HZ[(lowest_hz <= REST_HZ) & (highest_hz >= REST_HZ)]
     wanted = np.interp(np.log2(places), np.log2(THIRD_OCTAVES_HZ[heard]), wanted_db[heard])
     rest_db = np.clip(wanted - eq.response_db(places, "mid"), DEEPEST_CUT_DB, -DEEPEST_CUT_DB)
-    pairs = zip(places, rest_db, strict=True)
-    return Curve(points=tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs))
+    return Curve(points=_points(places, rest_db))
+
+
+def _points(frequency_hz: Array, gain_db: Array) -> tuple[Point, ...]:
+    pairs = zip(frequency_hz, gain_db, strict=True)
+    return tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs)
 
 
 def _rounded(band: Band) -> Band:
@@ -75,10 +88,30 @@ def _rounded(band: Band) -> Band:
     )
 
 
-def drawn_width(side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: float, exact: bool) -> Width:
+def drawn_width(side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: float) -> Width:
     """The width for a side at `THIRD_OCTAVES_HZ` re the mid, behind the equalizer."""
     # Tone and width together raise the side by no more than either may alone.
     raised_db = np.array([eq.response_db(np.geomspace(hz / 1.3, hz * 1.3, 9), "side").max() for hz in THIRD_OCTAVES_HZ])
     side_db = np.clip(side_db, DEEPEST_CUT_DB, LARGEST_DB - raised_db)
-    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db, exact)
+    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db)
     return Width(side=side, focus_below_hz=focus_below_hz, focus_depth_db=focus_depth_db)
+
+
+def exact_width(side_db: Array, curve_db: Array, eq: Eq, believed: Estimate, target: Profile) -> Width:
+    """The width with which the side comes to `curve_db` + `side_db`, whatever the equalizer does with it before.
+
+    As closely drawn as the equalizer, so that what both together raise meets its bound and stays there.
+    """
+    wanted = curve_db - _level_db(curve_db, _weight(believed), target, exact=True) + side_db
+    whole_db = np.interp(np.log2(REST_HZ), np.log2(THIRD_OCTAVES_HZ), np.minimum(wanted, LARGEST_DB))
+    gain_db = np.clip(whole_db - eq.response_db(REST_HZ, "side"), DEEPEST_CUT_DB, -DEEPEST_CUT_DB)
+    raised_db, nearest = eq.response_db(EVERYWHERE_HZ, "side"), np.searchsorted(REST_HZ, EVERYWHERE_HZ)
+    while True:
+        wide = Width(side=_points(REST_HZ, gain_db))
+        over_db = raised_db + wide.response_db(EVERYWHERE_HZ) - LARGEST_DB + BETWEEN_DB
+        if over_db.max() <= 0.0:
+            return Width() if np.abs(gain_db).max() < WORTH_DB else wide
+        excess_db = np.zeros_like(gain_db)
+        for place in (nearest - 1, nearest):  # the points on both sides of where it is too much
+            np.maximum.at(excess_db, np.clip(place, 0, len(gain_db) - 1), over_db)
+        gain_db = np.maximum(gain_db - excess_db, DEEPEST_CUT_DB)

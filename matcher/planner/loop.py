@@ -19,7 +19,7 @@ from matcher.analysis import Progress
 from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, tone, width
 from matcher.planner.bands import LARGEST_DB
-from matcher.planner.drawing import DEEPEST_CUT_DB, WORTH_DB, drawn_eq, drawn_width
+from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
 from matcher.planner.gaussian import Array, Estimate, asks_for_more
 from matcher.planner.likeness import Moments
 from matcher.planner.sections import Trial, pick, try_chain
@@ -103,6 +103,7 @@ class Goal:
     density_db: Array
     """Change of the five figures of `density`."""
     loudness_lufs: float
+    """As if silence lay around the track."""
     ceiling_dbtp: float
 
     @property
@@ -129,7 +130,7 @@ class Search:
     held_back: str = ""
     """Why the loudness was not reached: "", `limiting` or `ceiling`."""
     reached_lufs: float = 0.0
-    """By the latest trial."""
+    """By the latest trial, as if silence lay around the track."""
     crest_cost_db: float = 0.0
     """What the limiter takes of the crest factor."""
     compressed_db: tuple[explain.Reduction, ...] = ()
@@ -171,7 +172,7 @@ class Fitted:
 
     plan: Plan
     reached_lufs: float
-    """By the latest trial, as if silence lay around the track."""
+    """By the latest trial, as a meter reads the whole track."""
 
 
 def make_plan(
@@ -200,33 +201,42 @@ def make_plan(
     beliefs = Beliefs(curve, sides, dense)
     goal = _goal(target, reference, aims, at, beliefs)
     found = _search(bench, at, target, aims, goal, beliefs, progress or (lambda done: None))
+    goal_lufs = goal.loudness_lufs + target.edges_lu
     plan = Plan(
         target=track(target),
         references=tuple(track(p) for p in reference.tracks),
         aims=aims,
-        goal_lufs=None if found.held_back or not aims.limiter else round(goal.loudness_lufs, 4),
+        goal_lufs=None if found.held_back or not aims.limiter else round(goal_lufs, 4),
         steps=_steps(target, reference, aims, goal, found, beliefs),
-        remarks=explain.remarks(target, reference, aims, goal.loudness_lufs, found.held_back, beliefs.density),
+        remarks=explain.remarks(target, reference, aims, goal_lufs, found.held_back, beliefs.density),
         believed=explain.believed(
             beliefs.tone, goal.tone_db, beliefs.width, goal.side_db + goal.focus_db, beliefs.density, goal.density_db
         ),
     )
     moved = any(step.settings.__struct_config__.tag == "gain" for step in plan.steps)
-    return Fitted(plan, found.reached_lufs if moved else target.isolated_lufs)
+    return Fitted(plan, found.reached_lufs + target.edges_lu if moved else target.integrated_lufs)
 
 
 def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstimate | None) -> Search:
     """Tone and width as they are believed and wanted."""
     share = aims.amount * aims.width
-    tone_db = curve.mean_db * aims.amount * aims.eq
+    asked_db = curve.mean_db * aims.amount * aims.eq
+    tone_db = np.minimum(asked_db, LARGEST_DB)
     side_db = np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share
     focus_below_hz = 0.0 if sides is None or share == 0.0 else sides.focus_below_hz
     focus_depth_db = 0.0 if sides is None else sides.focus_depth_db * share
     exact = asks_for_more(aims.belief)
     eq = drawn_eq(tone_db, curve, target, exact)
+    if sides is None:
+        wide = Width()
+    elif exact:  # where the mid may not be raised as far as is asked for, the side still may
+        side_db += (asked_db - tone_db) * aims.width
+        wide = exact_width(side_db, tone_db, eq, curve, target)
+    else:
+        wide = drawn_width(side_db, eq, focus_below_hz, focus_depth_db)
     return Search(
         eq=eq,
-        width=drawn_width(side_db, eq, focus_below_hz, focus_depth_db, exact),
+        width=wide,
         gain_db=0.0,
         ceiling_dbtp=aims.ceiling_dbtp,
         curve_db=tone_db,
@@ -236,8 +246,9 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
 
 
 def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs: Beliefs) -> Goal:
-    wanted_lufs = reference.wanted_lufs(target.isolated_lufs) if aims.loudness_lufs is None else aims.loudness_lufs
-    loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - target.isolated_lufs)
+    here_lufs = target.integrated_lufs
+    wanted_lufs = reference.wanted_lufs(here_lufs) if aims.loudness_lufs is None else aims.loudness_lufs
+    loudness = target.isolated_lufs + aims.amount * aims.loudness * (wanted_lufs - here_lufs)
     judged = beliefs.density
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
     ceiling_dbtp = aims.ceiling_dbtp
@@ -329,22 +340,29 @@ def _corrected(
     """Add what is missing of the wanted tone and width; whether anything was."""
     made = after.balance_db() - before.balance_db()
     missing = np.where(believed.heard, _correctable(goal.tone_db - made, believed.heard, at.exact), 0.0)
-    moved = False
+    moved, drawn_db = False, at.curve_db
     if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
-        deepest_db = tone.DEEPEST_ASKED_DB if at.exact else -LARGEST_DB
-        at.curve_db = np.clip(at.curve_db + missing, deepest_db, LARGEST_DB)
+        deepest_db = tone.MOST_ASKED_DB if at.exact else LARGEST_DB
+        at.curve_db = np.clip(at.curve_db + missing, -deepest_db, LARGEST_DB)
         start = () if at.exact else at.eq.bands
         at.eq, moved = drawn_eq(at.curve_db, believed, target, at.exact, start), True
     if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
         return moved
-    wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]
-    wanted = goal.side_db + goal.focus_db
+    if at.exact:  # by itself, and not against a mid that falls short
+        wanted, made = goal.tone_db + goal.side_db, after.balance_db("side") - before.balance_db("side")
+    else:
+        wanted = goal.side_db + goal.focus_db
+        wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]
+        made = wider[1] - wider[0]
     seen = width.side_heard(before) & (goal.focus_db > -1.0)
-    error = _correctable(wanted - (wider[1] - wider[0]), seen, at.exact, keep_level=True)
-    if np.abs(error).max() > 2.0 * WORTH_DB:
-        most_db = width.LARGEST_ASKED_DB if at.exact else width.LARGEST_DB
-        at.side_db = np.clip(at.side_db + error, DEEPEST_CUT_DB if at.exact else -most_db, most_db)
-        at.width, moved = drawn_width(at.side_db, at.eq, goal.focus_below_hz, goal.focus_depth_db, at.exact), True
+    error = _correctable(wanted - made, seen, at.exact, keep_level=True)
+    if at.exact and (moved or np.abs(error).max() > 2.0 * WORTH_DB):
+        error -= at.curve_db - drawn_db  # of which the side has its share
+        at.side_db = np.clip(at.side_db + error, -width.LARGEST_ASKED_DB, width.LARGEST_ASKED_DB)
+        at.width, moved = exact_width(at.side_db, at.curve_db, at.eq, believed, target), True
+    elif np.abs(error).max() > 2.0 * WORTH_DB:
+        at.side_db = np.clip(at.side_db + error, -width.LARGEST_DB, width.LARGEST_DB)
+        at.width, moved = drawn_width(at.side_db, at.eq, goal.focus_below_hz, goal.focus_depth_db), True
     return moved
 
 

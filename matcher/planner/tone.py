@@ -30,8 +30,8 @@ from matcher.reference import Reference
 
 LOWEST_HEARD_DB = -60.0
 """Bands further below a track's loudest band say nothing."""
-DEEPEST_ASKED_DB = -24.0
-"""Where more is asked for than is believed, cuts go further than boosts: they raise no noise."""
+MOST_ASKED_DB = 24.0
+"""Where more is asked for than is believed, cuts go this far: they raise no noise. Boosts end at `LARGEST_DB`."""
 NARROW_DB = 0.45
 """What mastering does to a single third octave by itself."""
 ROUGH_DB = 0.65
@@ -63,7 +63,7 @@ def estimate(
         share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
         found = replace(found, mean_db=found.mean_db * share)
     believed_db = at_belief(found.mean_db, np.where(heard, difference, 0.0), belief)
-    return replace(found, mean_db=np.clip(believed_db, deepest_db(belief), LARGEST_DB))
+    return replace(found, mean_db=np.clip(believed_db, -furthest_db(belief), furthest_db(belief)))
 
 
 def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
@@ -74,9 +74,9 @@ def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
     return there - here, heard & (top_hz >= THIRD_OCTAVES_HZ)
 
 
-def deepest_db(belief: float | None) -> float:
-    """How far a curve may cut."""
-    return DEEPEST_ASKED_DB if asks_for_more(belief) else -LARGEST_DB
+def furthest_db(belief: float | None) -> float:
+    """How far a curve may go from none."""
+    return MOST_ASKED_DB if asks_for_more(belief) else LARGEST_DB
 
 
 def at_equal_loudness(curve_db: Array, target: Profile) -> Array:

@@ -216,9 +216,9 @@ def focus_db(focus_below_hz: float, depth_db: float) -> Array:
     return Width(focus_below_hz=focus_below_hz, focus_depth_db=depth_db).response_db(THIRD_OCTAVES_HZ)
 
 
-def points(side_db: Array, exact: bool = False) -> tuple[Point, ...]:
-    """The curve by octave, or by third octave; a single point where it is flat within half a dB."""
-    places = THIRD_OCTAVES_HZ if exact else OCTAVES_HZ[1:]
+def points(side_db: Array) -> tuple[Point, ...]:
+    """The curve by octave; a single point where it is flat within half a dB."""
+    places = OCTAVES_HZ[1:]
     gain = np.interp(np.log2(places), np.log2(THIRD_OCTAVES_HZ), side_db)
     if np.ptp(gain) < 0.5:
         return (Point(frequency_hz=1000.0, gain_db=round(float(gain.mean()), 6)),)
