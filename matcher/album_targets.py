@@ -22,7 +22,7 @@ from dsp.effect import Bounded
 from dsp.units import db_from_power
 from matcher.album_figures import Figures, distances
 from matcher.planner import density, tone, width
-from matcher.planner.gaussian import SCALES_DB, Array, Estimate, at_belief, share_that_nears
+from matcher.planner.gaussian import SCALES_DB, Array, Estimate, at_belief, credited, share_that_nears
 from matcher.planner.loop import Known
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 
@@ -99,14 +99,14 @@ def _tones(
     difference = np.array([lead.balance_db() - t.balance_db() for t in tracks])
     heard = np.array([_heard(lead) & _heard(t) for t in tracks])
     mean, any_heard = _mean(difference, heard)
-    shared = _shared(mean, any_heard, difference, heard)
+    shared = _shared(mean, any_heard, difference, heard, belief)
     common = at_belief(shared.mean_db, mean, belief)
     common = share_that_nears(common[any_heard], mean[any_heard]) * common
     found = []
     for away, here, share in zip(difference, heard, closer, strict=True):
         apart = np.where(here, away - mean, 0.0)
         scale = float(np.log(max(shared.music_db, SCALES_DB[0])))  # copies of one track do not stray at all
-        own = tone.smooth_estimate(apart, here, (scale, OWN_SPREAD))
+        own = tone.smooth_estimate(apart, here, (scale, OWN_SPREAD), belief)
         least = share * tone.smoothed(apart, here)
         more = max(own.mean_db, least, key=lambda curve: float(np.sum(curve[here] ** 2)))
         curve = np.clip(common + at_belief(more, apart, belief), -limits.tone_db, limits.tone_db)
@@ -117,19 +117,21 @@ def _tones(
     return found, shared
 
 
-def _shared(mean_db: Array, any_heard: NDArray[np.bool_], apart_db: Array, heard: NDArray[np.bool_]) -> Estimate:
+def _shared(
+    mean_db: Array, any_heard: NDArray[np.bool_], apart_db: Array, heard: NDArray[np.bool_], belief: float | None
+) -> Estimate:
     """What of the mean difference is mastering, where the tracks themselves show how far music strays in this album.
 
     The lead strays as they do, and their mean by 1/n of that. Two tracks show nothing: there the pair is judged.
     """
-    judged = tone.smooth_estimate(mean_db, any_heard)
+    judged = tone.smooth_estimate(mean_db, any_heard, belief=belief)
     count = len(apart_db)
     if count < FEWEST:
         return judged
     strays = float(np.mean((apart_db - mean_db)[heard] ** 2)) * count / (count - 1)
     music = tone.music_kernel()
     scale = np.sqrt(strays * (1.0 + 1.0 / count) / np.mean(np.diag(music)))
-    seen, mastering = np.flatnonzero(any_heard), tone.mastering_prior()
+    seen, mastering = np.flatnonzero(any_heard), credited(tone.mastering_prior(), belief)
     total = (mastering + scale**2 * music + 0.05**2 * np.eye(len(mean_db)))[np.ix_(seen, seen)]
     weights = np.linalg.solve(total, mastering[seen]).T
     left = np.maximum(np.diag(mastering) - np.sum(weights * mastering[:, seen], axis=1), 0.0)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from matcher.planner.gaussian import Array, at_belief, believed_among
+from matcher.planner.gaussian import Array, at_belief, believed_among, credited
 from matcher.priors import shipped
 from matcher.profile import Profile
 from matcher.reference import Record, Reference
@@ -71,7 +71,7 @@ def judge(
     if away_db is not None:
         there = here + away_db
     difference = np.clip(there - here - own_db, -LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB)
-    mastering = mastering_prior()
+    mastering = credited(mastering_prior(), belief)
     if reference.spread is not None:
         everywhere = np.ones(len(NAMES), dtype=bool)
         inferred = believed_among(np.arange(5.0), difference, everywhere, mastering, reference.spread.density).mean_db

@@ -19,6 +19,7 @@ from matcher.planner.gaussian import (
     at_belief,
     believed,
     believed_among,
+    credited,
     kernel,
     share_that_nears,
     weighed,
@@ -52,13 +53,18 @@ def estimate(
     difference, heard = measured(target, reference)
     if reference.spread is not None:
         found = believed_among(
-            THIRD_OCTAVES_HZ, difference, heard, single_prior(), reference.spread.tone, floor_db=ROUGH_DB
+            THIRD_OCTAVES_HZ,
+            difference,
+            heard,
+            credited(single_prior(), belief),
+            reference.spread.tone,
+            floor_db=ROUGH_DB,
         )
     else:
         alike = moments.of(reference.tone)
         expected = expectations(alike, lines or shipped().alike_tone)
         versions = zip([difference, *(each.tone_db for each in alike)], expected, strict=True)
-        found = weighed([smooth_estimate(d, heard, scale) for d, scale in versions])
+        found = weighed([smooth_estimate(d, heard, scale, belief) for d, scale in versions])
     if belief is None and found.music_db > STRANGERS_DB:
         share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
         found = replace(found, mean_db=found.mean_db * share)
@@ -85,10 +91,13 @@ def at_equal_loudness(curve_db: Array, target: Profile) -> Array:
     return curve_db - float(10.0 * np.log10(np.average(10.0 ** (curve_db / 10.0), weights=weight)))
 
 
-def smooth_estimate(difference_db: Array, heard: Mask, expected: Expected = None) -> Estimate:
+def smooth_estimate(
+    difference_db: Array, heard: Mask, expected: Expected = None, belief: float | None = None
+) -> Estimate:
     """What of third-octave differences is mastering; `expected` as in `believed`."""
+    prior = credited(single_prior(), belief)
     return believed(
-        THIRD_OCTAVES_HZ, difference_db, heard, single_prior(), music_kernel(), floor_db=ROUGH_DB, expected=expected
+        THIRD_OCTAVES_HZ, difference_db, heard, prior, music_kernel(), floor_db=ROUGH_DB, expected=expected
     )
 
 

@@ -18,6 +18,7 @@ from matcher.planner.gaussian import (
     at_belief,
     believed,
     believed_among,
+    credited,
     kernel,
     share_that_nears,
     weighed,
@@ -140,7 +141,7 @@ def estimate_from(
     strangers = 1.0 / (1.0 + (STRANGERS_DB / max(music_db, 0.1)) ** 6)
     music = music_kernel() + 2.5 * strangers
     seen = [_seen(d, heard) for d in differences_db]
-    prior = mastering_prior()
+    prior = credited(mastering_prior(), belief)
     found = weighed(
         [
             believed(
@@ -159,9 +160,8 @@ def estimate_among(
     seen = _seen(difference_db, heard)
     low = 1.0 / (1.0 + (THIRD_OCTAVES_HZ / 140.0) ** 4)
     music = spread + OWN_LOW_END_DB**2 * np.outer(low, low)
-    found = believed_among(
-        THIRD_OCTAVES_HZ, seen, heard, mastering_prior(), music, floor_db=ROUGH_DB, shapes=_gatherings()
-    )
+    prior = credited(mastering_prior(), belief)
+    found = believed_among(THIRD_OCTAVES_HZ, seen, heard, prior, music, floor_db=ROUGH_DB, shapes=_gatherings())
     return _asked(found, seen, belief)
 
 
