@@ -322,6 +322,29 @@ class TestAims:
         report = match(mix, record, aims=Aims(loudness_lufs=-16.0))
         assert report.after.integrated_lufs == pytest.approx(-16.0, abs=0.15)
 
+    def test_the_loudness_of_an_excerpt_is_the_references(self) -> None:
+        """Six seconds that begin and end in the midst of sound beside twenty: equal on a meter."""
+        rng = np.random.default_rng(3)
+        here, there = (Audio(rng.normal(0.0, sd, (2, s * 44_100)), 44_100) for sd, s in ((0.01, 6), (0.05, 20)))
+        report = match(here, there)
+        assert report.after.integrated_lufs == pytest.approx(analyze(there).integrated_lufs, abs=0.05)
+        assert report.plan.goal_lufs == pytest.approx(analyze(there).integrated_lufs, abs=1e-3)
+
+    def test_the_side_follows_its_own_reference(self) -> None:
+        """Where the mid may not be raised as far as is asked for, the side still comes to its level."""
+        rate, rng = 44_100, np.random.default_rng(6)
+        mid, side = rng.normal(0.0, 0.05, (2, 12 * rate))
+        hollow = Chain((Eq(bands=(Band(shape="peak", frequency_hz=1000.0, gain_db=-22.0, q=1.0),)),))
+        (scooped,) = hollow.processor(rate, 1).process(mid[None])
+        mid, side = mid[: len(scooped)], side[: len(scooped)]
+        here = Audio(np.stack([scooped + 0.1 * side, scooped - 0.1 * side]), rate)
+        there = Audio(np.stack([mid + 0.25 * side, mid - 0.25 * side]) * 0.5, rate)
+        report = match(here, there, aims=Aims(belief=1.0, dynamics=0.0))
+        heard = slice(6, 26)
+        missing = [(analyze(there).balance_db(c) - report.after.balance_db(c))[heard] for c in ("mid", "side")]
+        assert missing[0].max() > 4.0
+        assert np.abs(missing[1]).max() < 2.0
+
     def test_belief_one_matches_the_balance(self, usual: matcher.Report, mix: Audio, record: Audio) -> None:
         """Asked for everything, the tone comes much closer than by itself."""
         all_of_it = match(mix, record, aims=Aims(belief=1.0))

@@ -9,16 +9,21 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from dsp.audio import Audio
+from dsp.chain import Chain
 from dsp.effects.eq import Band, Eq, band_db, prototype_db
 from dsp.effects.limiter import limiting_db
 from dsp.effects.width import Width
 from dsp.meters.dynamics import figures
-from matcher import Aims
+from matcher import Aims, analyze
+from matcher.io import open_audio
 from matcher.planner import bands, tone, width
 from matcher.planner.bands import MOST_BANDS, fit_bands
+from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import Levels, fit
-from matcher.planner.gaussian import at_belief, share_that_nears
+from matcher.planner.gaussian import Estimate, at_belief, credited, share_that_nears
 from matcher.planner.loop import FASTER_LIMITING, LIMITING, Search, _gain_step
+from matcher.planner.sections import COUNT, pick, try_chain
 from matcher.profile import THIRD_OCTAVES_HZ
 
 Array = NDArray[Any]
@@ -82,6 +87,21 @@ class TestTone:
     def test_belief_goes_from_nothing_to_everything(self, belief: float, expected: float) -> None:
         """Half is the inference, less of it below; above it the prior of the inference itself is wider."""
         assert at_belief(np.array([2.0]), np.array([6.0]), belief)[0] == pytest.approx(expected)
+
+    def test_more_belief_takes_what_is_smooth_and_leaves_the_notes(self) -> None:
+        """Shelves three times as large as usual under the notes of another piece: found, the more is believed."""
+        notes, wide = np.random.default_rng(2).normal(0.0, 1.5, 30), 3.5 * MASTERING
+        usual, more, most = (tone.smooth_estimate(wide + notes, EVERYWHERE, None, b).mean_db for b in (None, 0.75, 0.9))
+        missed = [float(np.sqrt(np.mean((found - wide) ** 2))) for found in (usual, more, most)]
+        assert missed[1] < 0.6 * missed[0]
+        assert max(missed[1:]) < float(np.sqrt(np.mean(notes**2)))
+        assert np.abs(most - wide - notes).mean() < np.abs(more - wide - notes).mean()
+
+    @pytest.mark.parametrize("belief", [None, 0.2, 0.5])
+    def test_usual_belief_has_the_usual_prior(self, belief: float | None) -> None:
+        """Nothing is credited that was not asked for, and a little more begins with a little."""
+        assert np.array_equal(credited(np.eye(2), belief), np.eye(2))
+        assert credited(np.eye(2), 0.501)[0, 0] == pytest.approx(1.0, abs=0.02)
 
     @pytest.mark.parametrize("seed", range(4))
     def test_bands_draw_the_curve(self, seed: int) -> None:
@@ -168,6 +188,43 @@ class TestWidth:
         found = width.estimate_from([wanted], EVERYWHERE, 1.0, 1.0)
         assert found.focus_below_hz == 0.0
         assert np.abs(found.side.mean_db - wanted).max() < 1e-9
+
+
+class TestDrawing:
+    """Wanted curves as settings."""
+
+    def test_a_side_comes_to_its_curve_beside_a_steep_equalizer(self) -> None:
+        """As wide as wanted on both sides of a narrow boost of the mid, and nowhere raised by more than 12 dB."""
+        target: Any = SimpleNamespace(third_octaves_db=lambda: np.full(30, -30.0), bandwidth_hz=20_000.0)
+        curve = band_db(Band(shape="peak", frequency_hz=500.0, gain_db=11.0, q=4.0), THIRD_OCTAVES_HZ)
+        heard = Estimate(THIRD_OCTAVES_HZ, curve, curve, curve, EVERYWHERE, 1.0)
+        eq = drawn_eq(curve, heard, target, exact=True)
+        level = (curve - eq.response_db(THIRD_OCTAVES_HZ, "side")).mean()
+        side = np.where(np.abs(np.log2(THIRD_OCTAVES_HZ / 500.0)) < 0.2, 0.0, 9.0) - level
+        made = exact_width(side, curve, eq, heard, target)
+        whole = eq.response_db(THIRD_OCTAVES_HZ, "side") + made.response_db(THIRD_OCTAVES_HZ)
+        assert np.abs(whole - np.minimum(curve + side - level, 12.0)).max() < 1.0
+        everywhere = np.geomspace(20.0, 20_000.0, 3001)
+        assert (eq.response_db(everywhere, "side") + made.response_db(everywhere)).max() <= 12.0
+
+
+class TestSections:
+    """What is measured of stretches of a track."""
+
+    def test_a_cut_has_no_treble(self) -> None:
+        """Treble 75 dB below a loud bass is raised by 6 dB and measured so, wherever the stretches begin."""
+        rate, rng = 44_100, np.random.default_rng(4)
+        time = np.arange(60 * rate) / rate
+        hiss = np.diff(rng.normal(0.0, 1e-4, (2, len(time) + 1)), axis=1)
+        audio = Audio((0.5 * np.sin(2 * np.pi * 61.0 * time + np.sin(0.7 * time)) + hiss).astype(np.float32), rate)
+        with open_audio(audio) as source:
+            sections = pick(analyze(audio), source)
+        assert len(sections) == COUNT
+        before, after = (
+            try_chain(chain, sections, rate).balance.third_octaves_db()
+            for chain in (Chain(), Chain((Eq(bands=(Band(shape="high_shelf", frequency_hz=3000.0, gain_db=6.0),)),)))
+        )
+        assert (after - before)[-4:] == pytest.approx(6.0, abs=0.2)
 
 
 class TestNearing:
