@@ -158,7 +158,14 @@ def main(
         raise click.UsageError(f"{folder}: holds no music, nor does a folder in it")
     python = own_matchering() if install_matchering else python
     other = [matchering(python)] if python else []
-    who = [engine("match"), engine("match-all", "--belief", "1"), rules(), *other, UNTOUCHED]
+    who = [
+        engine("match"),
+        engine("match-most", "--belief", "0.75"),
+        engine("match-all", "--belief", "1"),
+        rules(),
+        *other,
+        UNTOUCHED,
+    ]
     names = list(PROTOCOLS) if protocol == "all" else [protocol]
     console = Console(width=max(Console().width, 110))
     rows: list[dict[str, float | str | int]] = []

@@ -142,7 +142,7 @@ def test_the_program_judges_a_folder(album: Path, tmp_path: Path) -> None:
     )
     assert run.returncode == 0, run.stderr
     rows = {row["competitor"]: row for row in json.loads(data.read_text())["runs"]}
-    assert set(rows) == {"match", "match-all", "rules", "matchering", "input"}
+    assert set(rows) == {"match", "match-most", "match-all", "rules", "matchering", "input"}
     assert rows["matchering"]["failed"] == "exit 3: no matchering here"
     assert "no matchering here" in run.stdout
     assert rows["input"]["recovered"] == pytest.approx(0.0, abs=1e-6)
