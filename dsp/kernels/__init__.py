@@ -27,6 +27,7 @@ from dsp.kernels._kernels import interleave_pcm as interleave_pcm
 from dsp.kernels._kernels import level_gains as level_gains
 from dsp.kernels._kernels import quantise as quantise
 from dsp.kernels._kernels import refine_bands as refine_bands
+from dsp.kernels._kernels import settled_gain as settled_gain
 from dsp.kernels._kernels import short_burg as short_burg
 from dsp.kernels._kernels import social_step as social_step
 from dsp.kernels._kernels import windowed as windowed

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
-from dsp.effects.limiter import limiting_db
+from dsp.kernels import settled_gain
 from dsp.meters.dynamics import CROSSOVERS_HZ, HEARD_DB, SEGMENT_S, Dynamics, figures
-from dsp.meters.loudness import isolated_lufs
 from dsp.units import db_from_gain, gain_from_db, power_from_db
 from matcher.planner.gaussian import Array
 
@@ -37,7 +36,8 @@ _STEP_DB = 0.05
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
 _EFFORT_DB = np.array([10.0, 10.0, 10.0, 5.0])
 """A threshold this far from idle, or a knee this wide, costs as much as missing one figure by its tolerance."""
-_RELEASE_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
+_KEPT_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
+"""Of the limiter's depth, where no peak asks for it any more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,31 +170,8 @@ def _figures_after(
     power = np.stack([power for power, _ in bands])
     peak = sum(peak for _, peak in bands) * (levels.whole_peak / np.maximum(levels.peak.sum(axis=0), 1e-10))
     weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-20)
-    gain_db = goal_lufs - isolated_lufs(weighted)
-    over_db = db_from_gain(peak) - ceiling_dbtp
-    limited = np.ones_like(peak)
-    for _ in range(3):
-        limited = _limited(over_db + gain_db, knee_db)
-        gain_db += goal_lufs - isolated_lufs(weighted * (gain_from_db(gain_db) * limited) ** 2)
-    gain = gain_from_db(gain_db) * limited
+    gain = np.empty_like(peak)
+    settled_gain(db_from_gain(peak) - ceiling_dbtp, weighted, goal_lufs, float(knee_db), _KEPT_PER_SEGMENT, gain)
     after = power * gain**2
     return figures(np.vstack([after, after.sum(axis=0)]), peak * gain)
 
-
-def _limited(over_db: Array, knee_db: float) -> Array:
-    """The limiter's gain on levels over its ceiling: down at once, held for a step, released by a tenth of a second."""
-    depth = np.zeros(len(over_db) + 2)
-    depth[1:-1] = 1.0 - gain_from_db(limiting_db(over_db, knee_db))
-    return 1.0 - _decayed(np.maximum(depth[1:-1], np.maximum(depth[2:], depth[:-2])))
-
-
-def _decayed(depth: Array) -> Array:
-    """A running maximum that falls by the release: max over the past of depth times its decay."""
-    reach = 40
-    out = depth.copy()
-    step = 1
-    # Doubling: after k rounds every value has seen 2^k steps of its past.
-    while step < reach:
-        out[step:] = np.maximum(out[step:], out[:-step] * _RELEASE_PER_SEGMENT**step)
-        step *= 2
-    return out

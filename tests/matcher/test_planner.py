@@ -14,7 +14,9 @@ from dsp.chain import Chain
 from dsp.effects.eq import Band, Eq, band_db, prototype_db
 from dsp.effects.limiter import limiting_db
 from dsp.effects.width import Width
+from dsp.kernels import settled_gain
 from dsp.meters.dynamics import figures
+from dsp.meters.loudness import isolated_lufs
 from matcher import Aims, analyze
 from matcher.io import open_audio
 from matcher.planner import bands, tone, width
@@ -253,6 +255,20 @@ class TestNearing:
         assert share_that_nears(np.full(4, 2.0), difference, np.full(4, 3.0)) < 0.6
 
 
+def settled_by_numpy(
+    over_db: Array, weighted: Array, goal_lufs: float, knee_db: float, decay: float
+) -> tuple[float, Array]:
+    """The plain twin of `dsp.kernels.settled_gain`."""
+    gain_db, depth = goal_lufs - isolated_lufs(weighted), np.zeros(len(over_db))
+    for _ in range(3):
+        asked = np.pad(1.0 - 10.0 ** (limiting_db(over_db + gain_db, knee_db) / 20.0), 1)
+        held = 0.0
+        for i in range(len(over_db)):
+            depth[i] = held = max(asked[i : i + 3].max(), held * decay)
+        gain_db += goal_lufs - isolated_lufs(weighted * (10.0 ** (gain_db / 20.0) * (1.0 - depth)) ** 2)
+    return gain_db, 10.0 ** (gain_db / 20.0) * (1.0 - depth)
+
+
 class TestLoudness:
     """The gain into the limiter."""
 
@@ -279,6 +295,25 @@ class TestDynamics:
         pulse = np.where(at % 50 < 10, 0.0, -depth_db) + np.random.default_rng(6).normal(0.0, 1.0, (3, 2000))
         power = 10.0 ** ((pulse + np.array([[-20.0], [-22.0], [-30.0]])) / 10.0)
         return Levels(power, np.sqrt(power) * 2.8, np.sqrt(power.sum(axis=0)) * 2.8, power.sum(axis=0))
+
+    @pytest.mark.parametrize(("seed", "length", "knee_db"), [(1, 3, 0.0), (2, 397, 0.0), (3, 400, 4.5), (4, 5003, 6.0)])
+    def test_the_limiters_kernel_is_its_twin(self, seed: int, length: int, knee_db: float) -> None:
+        """Gain and limiting of levels with gaps and lone peaks, as from the plain functions."""
+        rng = np.random.default_rng(seed)
+        loud = np.repeat(rng.random(length), 25)[:length] * (rng.random(length) < 0.9)
+        weighted = rng.gamma(1.0, 0.01, length) * loud
+        over_db = 10.0 * np.log10(weighted + 1e-9) + rng.gamma(4.0, 2.0, length)
+        gain = np.empty(length)
+        gain_db = settled_gain(over_db, weighted, -9.0, knee_db, 0.9, gain)
+        expected_db, expected = settled_by_numpy(over_db, weighted, -9.0, knee_db, 0.9)
+        assert gain_db == pytest.approx(expected_db, abs=1e-9)
+        np.testing.assert_allclose(gain, expected, rtol=1e-9)
+
+    def test_silence_has_no_loudness_to_settle(self) -> None:
+        """All gain there is, and no number that is none."""
+        gain = np.empty(100)
+        assert np.isfinite(settled_gain(np.full(100, -90.0), np.zeros(100), -14.0, 1.0, 0.9, gain))
+        assert np.isfinite(gain).all()
 
     def test_density_that_is_not_wanted_is_not_made(self) -> None:
         """No change wanted, next to none made."""
