@@ -174,4 +174,3 @@ def _figures_after(
     settled_gain(db_from_gain(peak) - ceiling_dbtp, weighted, goal_lufs, float(knee_db), _KEPT_PER_SEGMENT, gain)
     after = power * gain**2
     return figures(np.vstack([after, after.sum(axis=0)]), peak * gain)
-

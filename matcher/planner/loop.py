@@ -222,18 +222,16 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
     share = aims.amount * aims.width
     asked_db = curve.mean_db * aims.amount * aims.eq
     tone_db = np.minimum(asked_db, LARGEST_DB)
-    side_db = np.zeros(len(THIRD_OCTAVES_HZ)) if sides is None else (sides.side.mean_db - sides.focus_db) * share
-    focus_below_hz = 0.0 if sides is None or share == 0.0 else sides.focus_below_hz
-    focus_depth_db = 0.0 if sides is None else sides.focus_depth_db * share
     exact = asks_for_more(aims.belief)
     eq = drawn_eq(tone_db, curve, target, exact)
-    if sides is None:
-        wide = Width()
-    elif exact:  # where the mid may not be raised as far as is asked for, the side still may
-        side_db += (asked_db - tone_db) * aims.width
-        wide = exact_width(side_db, tone_db, eq, curve, target)
-    else:
-        wide = drawn_width(side_db, eq, focus_below_hz, focus_depth_db)
+    side_db, wide = np.zeros(len(THIRD_OCTAVES_HZ)), Width()
+    if sides is not None and share > 0.0:
+        if exact:  # where the mid may not be raised as far as is asked for, the side still may
+            side_db = sides.side.mean_db * share + (asked_db - tone_db) * aims.width
+            wide = exact_width(side_db, tone_db, eq, curve, target)
+        else:
+            side_db = (sides.side.mean_db - sides.focus_db) * share
+            wide = drawn_width(side_db, eq, sides.focus_below_hz, sides.focus_depth_db * share)
     return Search(
         eq=eq,
         width=wide,

@@ -351,6 +351,12 @@ class TestAims:
         assert all_of_it.gap_after.tone_db < 0.6 * usual.gap_before.tone_db
         assert all_of_it.gap_after.tone_db < 0.7 * usual.gap_after.tone_db
 
+    def test_all_of_the_tone_alone(self, mix: Audio, record: Audio) -> None:
+        """Whoever asks for all of the tone and no width gets no width."""
+        made = plan(mix, record, aims=Aims(belief=1.0, width=0.0))
+        assert made.step("eq") is not None
+        assert made.step("width") is None
+
     def test_belief_one_raises_nothing_by_more_than_12_db(self, mix: Audio) -> None:
         """Against a far brighter and wider reference neither tone nor tone and width together exceed 12 dB."""
         rng = np.random.default_rng(9)
