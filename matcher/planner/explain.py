@@ -112,11 +112,8 @@ def loudness(
     held_back: str,
     reached_lufs: float,
 ) -> str:
-    """From where to where, by how much gain, and whether that was reached.
-
-    goal_lufs, reached_lufs: as if silence lay around the target; what is said is what meters say.
-    """
-    asked, here, edges_lu = aims.loudness_lufs, target.integrated_lufs, target.edges_lu
+    """From where to where, by how much gain, and whether that was reached; all as meters read it."""
+    asked, here = aims.loudness_lufs, target.integrated_lufs
     there = reference.wanted_lufs(here) if asked is None else asked
     if asked is None and reference.spread is not None:
         around = f"{reference.integrated_lufs:.1f} ±{reference.spread.loudness_lu:.1f} LUFS"
@@ -127,7 +124,6 @@ def loudness(
             f"{'The reference is' if asked is None else 'Asked for are'} {there:.1f} LUFS, the target {here:.1f}:"
             f" {there - here:+.1f} LU, all of it taken for mastering"
         )
-    goal_lufs, reached_lufs = goal_lufs + edges_lu, reached_lufs + edges_lu
     if abs(goal_lufs - there) > 0.05:
         words += f", {goal_lufs - here:+.1f} LU of it asked for"
     words += f". A gain of {gain_db:+.1f} dB, with what the other steps add or take,"

@@ -415,7 +415,13 @@ def _steps(
         steps.append(Step(settings=found.compressor, because=because))
     if bounded(found.gain_db) != 0.0:
         because = explain.loudness(
-            target, reference, aims, goal.loudness_lufs, bounded(found.gain_db), found.held_back, found.reached_lufs
+            target,
+            reference,
+            aims,
+            goal.loudness_lufs + target.edges_lu,
+            bounded(found.gain_db),
+            found.held_back,
+            found.reached_lufs + target.edges_lu,
         )
         steps.append(Step(settings=Gain(gain_db=bounded(found.gain_db)), because=because))
     if aims.limiter and (steps or target.true_peak_dbtp > aims.ceiling_dbtp):

@@ -96,7 +96,7 @@ class Trial:
             edge = min(len(fade), counted.shape[1] // 2)
             spectrum.update(counted[:, :edge] * fade[:edge])
             spectrum.update(counted[:, edge : counted.shape[1] - edge])
-            spectrum.update(counted[:, counted.shape[1] - edge :] * fade[edge - 1 :: -1])
+            spectrum.update(counted[:, counted.shape[1] - edge :] * fade[:edge][::-1])
         return Balance(self.isolated_lufs, spectrum.result())
 
     @cached_property
