@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,7 +23,7 @@ from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
 from matcher.planner.gaussian import Array, Estimate, asks_for_more
 from matcher.planner.likeness import Moments
-from matcher.planner.sections import Trial, pick, try_chain
+from matcher.planner.sections import Section, Trial, pick, try_chain
 from matcher.plans import Plan, Step, Track
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 from matcher.reference import Record, Reference
@@ -70,24 +71,24 @@ class Known:
 class Bench:
     """Sections of the target, as many as stand for the whole track, on which chains are tried."""
 
-    def __init__(self, audio: AudioSource, target: Profile) -> None:
-        self.before = try_chain(Chain(), pick(target, audio), audio.sample_rate_hz)
-        self._shaped = (Chain(), self.before)
+    def __init__(self, sections: list[Section], sample_rate_hz: int) -> None:
+        self.before = Trial(sections, sample_rate_hz)
+        self._made: list[tuple[Chain, Trial]] = []
 
-    def shaped(self, linear: Chain) -> Trial:
-        """Through tone and width; kept, since most rounds change what comes behind."""
-        if self._shaped[0] != linear:
-            self._shaped = (linear, try_chain(linear, self.before.sections, self.before.sample_rate_hz))
-        return self._shaped[1]
-
-    def tried(self, linear: Chain, behind: Chain) -> Trial:
-        """Through tone and width and what comes behind them."""
-        shaped = self.shaped(linear)
-        return try_chain(behind, shaped.sections, shaped.sample_rate_hz)
+    def tried(self, *stages: Chain) -> Trial:
+        """Through `stages`, one behind the other; those that are as they were the last time are not run again."""
+        trial = self.before
+        for i, chain in enumerate(stages):
+            if i == len(self._made) or self._made[i][0] != chain:
+                del self._made[i:]
+                self._made.append((chain, try_chain(chain, trial.sections, trial.sample_rate_hz)))
+            trial = self._made[i][1]
+        return trial
 
     def own_db(self, linear: Chain) -> Array:
         """What tone and width by themselves change of the five figures of `density`."""
-        before, shaped = self.before, self.shaped(linear)
+        before = self.before.heard("figures", "balance", "true_peak_dbtp")
+        shaped = self.tried(linear).heard("figures", "isolated_lufs", "true_peak_dbtp")
         return np.append(shaped.figures - before.figures, shaped.plr_db - before.plr_db)
 
 
@@ -139,12 +140,12 @@ class Search:
     limiting: dict[str, float] = field(default_factory=lambda: LIMITING)
     _last: tuple[float, float] | None = None
 
-    def yielded(self, loudness_lufs: float) -> float:
-        """How many LU the last dB of gain has given: less than one into a limiter."""
-        before, self._last = self._last, (self.gain_db, loudness_lufs)
-        if before is None or abs(self.gain_db - before[0]) < 0.01:
-            return 0.8
-        return float(np.clip((loudness_lufs - before[1]) / (self.gain_db - before[0]), 0.25, 1.0))
+    def yielded(self, trial: Trial, driven_lufs: float) -> float:
+        """How many LU a dB of gain gives: less than one into a limiter. driven_lufs: what goes into that."""
+        before, self._last = self._last, (driven_lufs, trial.isolated_lufs)
+        if before is None or abs(driven_lufs - before[0]) < 0.02:
+            return 0.5 + 0.5 * trial.share_unlimited
+        return float(np.clip((trial.isolated_lufs - before[1]) / (driven_lufs - before[0]), 0.25, 1.0))
 
     def limit_faster(self) -> None:
         """From here on; what gain has given before says nothing any more."""
@@ -154,9 +155,10 @@ class Search:
         """Tone and width alone."""
         return Chain(Chain((self.eq, self.width)).active())
 
-    def behind(self, aims: Aims) -> Chain:
-        """What follows them."""
-        return Chain((self.compressor, Gain(gain_db=bounded(self.gain_db)), *self.limiter(aims)))
+    def stages(self, aims: Aims) -> tuple[Chain, Chain, Chain]:
+        """The whole chain: tone and width, the compressor, what makes it loud."""
+        loud = Chain((Gain(gain_db=bounded(self.gain_db)), *self.limiter(aims)))
+        return self.linear(), Chain((self.compressor,)), loud
 
     def limiter(self, aims: Aims) -> tuple[Settings, ...]:
         """The limiter, where one is wanted."""
@@ -187,14 +189,16 @@ def make_plan(
 
     known: what to believe, where that was not judged from these two alone.
     """
-    if known is None:
-        moments = Moments(target)
-        curve = tone.estimate(target, reference, moments, aims.belief)
-        sides = width.estimate(target, reference, moments, curve, aims.belief)
-    else:
-        curve, sides = known.tone, known.width
-    at = _begun(target, aims, curve, sides)
-    bench = Bench(audio, target)
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        sections = pool.submit(pick, target, audio)  # read while tone and width are judged
+        if known is None:
+            moments = Moments(target)
+            curve = tone.estimate(target, reference, moments, aims.belief)
+            sides = width.estimate(target, reference, moments, curve, aims.belief)
+        else:
+            curve, sides = known.tone, known.width
+        at = _begun(target, aims, curve, sides)
+        bench = Bench(sections.result(), audio.sample_rate_hz)
     own_db = bench.own_db(at.linear())
     away_db = None if known is None else known.density_db
     dense = density.judge(target, reference, own_db, curve.music_db, aims.ceiling_dbtp, aims.belief, away_db)
@@ -294,12 +298,15 @@ def _search(
     fitted, expected = _fitted(bench, at, goal, bias) if dense else (None, bias)
     for turn in range(ROUNDS):
         progress((turn + 1) / (ROUNDS + 1))
-        trial = bench.tried(at.linear(), at.behind(aims))
+        shaping, moved = turn < SHAPING_ROUNDS, False
+        *shaped, loud = at.stages(aims)
+        trial, undriven_lufs = bench.tried(*shaped, loud), bench.tried(*shaped).isolated_lufs
+        if shaping:
+            trial.heard("figures", "balance")
         at.reduction_p95_db = trial.reduction_p95_db
         gained = trial.isolated_lufs - before.isolated_lufs
         at.reached_lufs = target.isolated_lufs + gained
-        step_db = _gain_step(at, aims, trial, move - gained)
-        shaping, moved = turn < SHAPING_ROUNDS, False
+        step_db = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
         if shaping and fitted is not None:
             made = trial.figures - before.figures
             if (np.abs(made - wanted) > WORTH_DENSITY_DB).any():
@@ -311,6 +318,8 @@ def _search(
         if abs(step_db) < CLOSE_LU and not moved:
             break
         at.gain_db += step_db
+        if moved:  # what the limiter is driven with is not to move along
+            at.gain_db -= bench.tried(*at.stages(aims)[:2]).isolated_lufs - undriven_lufs
     at.crest_cost_db = explain.crest_cost_db(trial.levels, trial.reduction_db)
     return at
 
@@ -322,7 +331,7 @@ def _fitted(
 
     bias_db: by how much an earlier fit, begun from again, came out denser or looser in sound than in its levels.
     """
-    shaped = bench.shaped(at.linear())
+    shaped = bench.tried(at.linear()).heard("figures", "isolated_lufs")
     own = shaped.figures - bench.before.figures
     wanted = np.minimum(goal.density_db[:4] - own, 0.0) - bias_db
     goal_lufs = shaped.isolated_lufs + at.gain_db
@@ -377,14 +386,14 @@ def bounded(gain_db: float) -> float:
     return float(np.clip(round(gain_db, 6), -60.0, 60.0))
 
 
-def _gain_step(at: Search, aims: Aims, trial: Trial, missing_lu: float) -> float:
+def _gain_step(at: Search, aims: Aims, trial: Trial, driven_lufs: float, missing_lu: float) -> float:
     """The next change of gain; notes what holds it back."""
     at.held_back = ""
     if not aims.limiter:
         room = aims.ceiling_dbtp - trial.true_peak_dbtp
         at.held_back = "ceiling" if missing_lu > room else ""
         return min(missing_lu, room)
-    yielded = at.yielded(trial.isolated_lufs)
+    yielded = at.yielded(trial, driven_lufs)
     step_db = missing_lu / yielded
     if yielded < SATURATED and step_db - missing_lu > WASTED_DB and at.limiting is LIMITING:
         at.limit_faster()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
 
@@ -27,10 +27,13 @@ QUIETEST_DB = 25.0
 """Stretches this far below the loudest stand for nothing that matters."""
 HOP = 10
 """Segments of 10 ms between two candidates."""
-RUN_IN_S = 1.0
+RUN_IN_S = 0.5
 """Rendered before each section and thrown away, so that filters and gains have settled."""
 FADE_S = 0.03
 """Sections begin and end in the midst of sound: such a step has more treble than much music."""
+
+FREE_DB = 0.05
+"""A reduction below this is none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +81,14 @@ class Trial:
 
     sections: list[Section]
     sample_rate_hz: int
-    reduction_db: NDArray[np.float32]
+    reduction_db: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, dtype=np.float32))
     """The limiter's, every 10 ms; empty without one."""
+
+    def heard(self, *figures: str) -> Trial:
+        """Itself, with these properties measured two at a time."""
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(self.__getattribute__, figures))
+        return self
 
     @cached_property
     def isolated_lufs(self) -> float:
@@ -124,6 +133,15 @@ class Trial:
         """What the reduction stays below for 95 % of the time."""
         return float(np.percentile(self.reduction_db, 95)) if len(self.reduction_db) else 0.0
 
+    @property
+    def share_unlimited(self) -> float:
+        """Of the power that loudness is made of, what the limiter lets through as it is."""
+        if not len(self.reduction_db):
+            return 1.0
+        count = min(len(self.reduction_db), len(self._weighted))
+        power = self._weighted[:count]
+        return float(power @ (self.reduction_db[:count] < FREE_DB) / power.sum())
+
     @cached_property
     def _weighted(self) -> NDArray[np.float64]:
         return self._heard_by(LoudnessMeter(self.sample_rate_hz, self._channels)).result().segment_power
@@ -164,4 +182,4 @@ def _whole(run: Processor, samples: Samples) -> Samples:
     tail = run.finish()
     if tail is not None:
         parts.append(tail)
-    return np.concatenate(parts, axis=1)
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]

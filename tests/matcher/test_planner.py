@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from dsp.audio import Audio
 from dsp.chain import Chain
 from dsp.effects.eq import Band, Eq, band_db, prototype_db
-from dsp.effects.limiter import limiting_db
+from dsp.effects.gain import Gain
+from dsp.effects.limiter import Limiter, limiting_db
 from dsp.effects.width import Width
 from dsp.kernels import settled_gain
 from dsp.meters.dynamics import figures
@@ -24,8 +25,8 @@ from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import Levels, fit
 from matcher.planner.gaussian import Estimate, at_belief, credited, share_that_nears
-from matcher.planner.loop import FASTER_LIMITING, LIMITING, Search, _gain_step
-from matcher.planner.sections import COUNT, pick, try_chain
+from matcher.planner.loop import FASTER_LIMITING, LIMITING, Bench, Search, _gain_step
+from matcher.planner.sections import COUNT, Section, Trial, pick, try_chain
 from matcher.profile import THIRD_OCTAVES_HZ
 
 Array = NDArray[Any]
@@ -229,6 +230,35 @@ class TestSections:
         assert (after - before)[-4:] == pytest.approx(6.0, abs=0.2)
 
 
+class TestBench:
+    """Chains are tried stage by stage."""
+
+    def test_a_stage_that_has_not_changed_is_not_run_again(self) -> None:
+        """What changes in the end keeps what lies before it; what changes at the start keeps nothing."""
+        rate, rng = 44_100, np.random.default_rng(9)
+        noise = rng.normal(0.0, 0.1, (2, 2 * rate)).astype(np.float32)
+        bench = Bench([Section(noise[:, :rate], 100), Section(noise[:, rate:], 0)], rate)
+        bright, loud = Chain((Eq(bands=(Band(shape="high_shelf", frequency_hz=3000.0, gain_db=6.0),)),)), Chain()
+        shaped = bench.tried(bright)
+        for gain_db in (3.0, 9.0, 9.0):
+            loud = Chain((Gain(gain_db=gain_db), Limiter(ceiling_dbtp=-3.0)))
+            trial = bench.tried(bright, loud)
+            assert bench.tried(bright) is shaped
+            assert bench.tried(bright, loud) is trial
+        whole = try_chain(Chain((*bright.steps, *loud.steps)), bench.before.sections, rate)
+        for part, expected in zip(trial.sections, whole.sections, strict=True):
+            np.testing.assert_array_equal(part.samples, expected.samples)
+        dull = bench.tried(Chain((Gain(gain_db=-6.0),)), loud)
+        assert dull.isolated_lufs < trial.isolated_lufs - 1.0
+
+    def test_what_the_limiter_lets_through(self) -> None:
+        """Half of the loudness lies where it does something; nothing is limited without a limiter."""
+        trial = Trial([], 44_100, np.repeat(np.array([0.0, 2.0], dtype=np.float32), 50))
+        trial.__dict__["_weighted"] = np.full(100, 0.1)
+        assert trial.share_unlimited == pytest.approx(0.5)
+        assert Trial([], 44_100).share_unlimited == 1.0
+
+
 class TestNearing:
     """Moves between strangers."""
 
@@ -277,10 +307,11 @@ class TestLoudness:
         """1.5 dB have given 0.6 LU: the limiter lets go faster before there is more of it, unless little is missing."""
         flat = np.zeros(len(THIRD_OCTAVES_HZ))
         at = Search(eq=Eq(), width=Width(), gain_db=7.4, ceiling_dbtp=-1.0, curve_db=flat, side_db=flat)
-        assert at.yielded(-9.41) == 0.8
+        first: Any = SimpleNamespace(isolated_lufs=-9.41, share_unlimited=0.6)
+        assert at.yielded(first, -5.0) == pytest.approx(0.8)
         at.gain_db = 8.86
         trial: Any = SimpleNamespace(isolated_lufs=-8.8, reduction_p95_db=4.8)
-        step_db = _gain_step(at, Aims(), trial, missing_lu)
+        step_db = _gain_step(at, Aims(), trial, -5.0 + 1.46, missing_lu)
         assert at.limiting == (FASTER_LIMITING if faster else LIMITING)
         assert step_db == pytest.approx(missing_lu if faster else missing_lu / (0.61 / 1.46), rel=0.01)
 
