@@ -94,7 +94,7 @@ def means(rows: list[dict[str, float | str | int]], kind: str | None = None) -> 
 
 def show(console: Console, protocol: str, rows: list[dict[str, float | str | int]]) -> None:
     """One table of a protocol: a line for each kind of case and competitor, the best of each in bold."""
-    digits = {"centroid_hz": 0, "seconds": 1, "recovered": 3, "af_loss": 3}
+    digits = {"centroid_hz": 0, "seconds": 1, "recovered": 3, "af_loss": 3, "af_all_loss": 3}
     kinds = list(dict.fromkeys(str(r["kind"]) for r in rows))
     table = Table(title=PROTOCOLS[protocol].title, box=rich.box.SIMPLE, padding=(0, 1, 0, 0))
     columns: list[str] = []

@@ -187,6 +187,15 @@ def features(sound: Sound) -> dict[str, Array]:
     }
 
 
+def _weighted(errors: dict[str, Array]) -> float:
+    return float(np.dot(FEATURE_WEIGHTS, [each.mean() if each.size else 0.0 for each in errors.values()]))
+
+
+def _bark_db(found: dict[str, Array], sound: Sound) -> Array:
+    """At 0 LUFS."""
+    return 20.0 / np.log(10.0) * found["bark"] - lufs(sound)
+
+
 def _mean_spectrum(channel: Array) -> Array:
     return np.abs(librosa.stft(channel, n_fft=32_768, hop_length=8192)).mean(axis=1)
 
@@ -202,12 +211,18 @@ def _bark() -> Array:
 
 
 def to_reference(sound: Sound, reference: Sound, target: Sound) -> dict[str, float]:
-    """How far a master is from its reference in audio features and third octaves, and what it kept of the target."""
-    here, there = features(sound), features(reference)
-    errors = [float(np.mean((here[name] - there[name]) ** 2)) for name in here]
+    """How far a master is from its reference in audio features and third octaves, and what it kept of the target.
+
+    Bands that need more than `NEEDED_DB` at equal loudness count in the figures with `all` in their name alone.
+    """
+    here, there, before = (features(x) for x in (sound, reference, target))
+    errors = {name: (here[name] - there[name]) ** 2 for name in here}
+    needed_db = np.abs(_bark_db(before, target) - _bark_db(there, reference))
+    bounded = errors | {"bark": errors["bark"][needed_db <= NEEDED_DB]}
     rms_db = [20.0 * np.log10(x["rms"]) for x in (here, there)]
     found = {
-        "af_loss": float(np.dot(FEATURE_WEIGHTS, errors)),
+        "af_loss": _weighted(bounded),
+        "af_all_loss": _weighted(errors),
         "rms_db": float(np.abs(rms_db[0] - rms_db[1]).mean()),
         "crest_db": float(np.abs(here["crest"] - there["crest"]).mean()),
     }
