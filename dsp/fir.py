@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
+from dsp.transforms import fft
 
 Phase = Literal["minimum", "linear"]
 MagnitudeDb = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -40,14 +40,14 @@ class Fir:
 def design(magnitude_db: MagnitudeDb, sample_rate_hz: int, *, phase: Phase = "minimum") -> Fir:
     """The shortest FIR whose response is `magnitude_db` (Hz in, dB out, both shape (n,)) at `sample_rate_hz`."""
     n = 1 << int(np.ceil(np.log2(_DESIGN_S * sample_rate_hz)))
-    hz = scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz)
+    hz = fft.rfftfreq(n, 1.0 / sample_rate_hz)
     log_gain = 0.5 * np.log(10.0 ** (magnitude_db(hz) / 10.0) + 10.0 ** (FLOOR_DB / 10.0))
-    cepstrum = scipy.fft.irfft(log_gain, n)
+    cepstrum = fft.irfft(log_gain, n)
     quefrency = np.minimum(np.arange(n), n - np.arange(n))
     causal = np.where(np.arange(n) <= n // 2, 1.0, -1.0)
     causal[[0, n // 2]] = 0.0
-    spectrum = np.exp(scipy.fft.rfft(cepstrum * (1.0 + causal * _causal_share(quefrency, sample_rate_hz, phase))))
-    return _truncated(scipy.fft.irfft(spectrum, n))
+    spectrum = np.exp(fft.rfft(cepstrum * (1.0 + causal * _causal_share(quefrency, sample_rate_hz, phase))))
+    return _truncated(fft.irfft(spectrum, n))
 
 
 def _causal_share(quefrency: NDArray[np.int64], sample_rate_hz: int, phase: Phase) -> NDArray[np.float64]:
@@ -73,8 +73,8 @@ def zero_phase(magnitude: MagnitudeDb, sample_rate_hz: int, reach_s: float) -> F
     """The symmetric FIR of a linear magnitude (Hz in, gain out), cut smoothly `reach_s` to either side."""
     reach = max(1, int(np.ceil(reach_s * sample_rate_hz)))
     n = 1 << int(np.ceil(np.log2(4 * reach)))
-    hz = scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz)
-    response = np.roll(scipy.fft.irfft(magnitude(hz), n), reach)[: 2 * reach + 1]
+    hz = fft.rfftfreq(n, 1.0 / sample_rate_hz)
+    response = np.roll(fft.irfft(magnitude(hz), n), reach)[: 2 * reach + 1]
     fade = np.clip((reach - np.abs(np.arange(-reach, reach + 1))) / (0.2 * reach), 0.0, 1.0)
     return Fir(response * (0.5 - 0.5 * np.cos(np.pi * fade)), reach)
 
@@ -82,8 +82,8 @@ def zero_phase(magnitude: MagnitudeDb, sample_rate_hz: int, reach_s: float) -> F
 def response_db(fir: Fir, frequency_hz: NDArray[np.float64], sample_rate_hz: int) -> NDArray[np.float64]:
     """Magnitude of the filter at the frequencies given, dB."""
     n = 1 << int(np.ceil(np.log2(max(len(fir.taps), sample_rate_hz))))
-    hz = scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz)
-    magnitude = np.abs(scipy.fft.rfft(fir.taps, n))
+    hz = fft.rfftfreq(n, 1.0 / sample_rate_hz)
+    magnitude = np.abs(fft.rfft(fir.taps, n))
     return np.interp(frequency_hz, hz, 20.0 * np.log10(np.maximum(magnitude, 1e-10)))
 
 
@@ -113,7 +113,7 @@ class FirStream:
     def process(self, block: Samples) -> Samples:
         """(channels, n) in, the (channels, m) that are ready out."""
         if self._pending is None:
-            self._spectrum = scipy.fft.rfft(self._taps, self._frame).astype(
+            self._spectrum = fft.rfft(self._taps, self._frame).astype(
                 np.complex64 if block.dtype == np.float32 else np.complex128
             )
             self._pending = np.zeros((block.shape[0], self._history), dtype=block.dtype)
@@ -135,8 +135,8 @@ class FirStream:
         if not frames:
             return np.empty((*self._taps.shape[:-3], samples.shape[0], 0), dtype=samples.dtype)
         windows = np.lib.stride_tricks.sliding_window_view(samples, self._frame, axis=1)
-        spectra = scipy.fft.rfft(windows[:, :: self._hop][:, :frames], axis=-1) * self._spectrum
-        out = scipy.fft.irfft(spectra, self._frame, axis=-1, overwrite_x=True)[..., self._history :]
+        spectra = fft.rfft(windows[:, :: self._hop][:, :frames], axis=-1) * self._spectrum
+        out = fft.irfft(spectra, self._frame, axis=-1, overwrite_x=True)[..., self._history :]
         ready = out.reshape(*out.shape[:-2], used)[..., self._skip :]
         self._skip = max(0, self._skip - used)
         self._given += ready.shape[-1]

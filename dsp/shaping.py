@@ -11,7 +11,8 @@ import functools
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
+
+from dsp.transforms import fft
 
 ORDER = 12
 MOST_WEIGHT_DB = 40.0

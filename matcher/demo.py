@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import scipy.fft
 import soundfile
 from numpy.typing import NDArray
 
 from dsp.audio import Audio, left_right, mid_side
+from dsp.transforms import fft
 from dsp.units import db_from_power, gain_from_db, samples_from_s
 
 Signal = NDArray[Any]
@@ -346,10 +346,10 @@ def _room(send: Signal, score: Score) -> Signal:
     t = _time(1.5, score)
     decay = np.exp(-t / 0.28) * np.clip((t - 0.012) / 0.01, 0.0, 1.0)
     answers = [_noise(1.5, score, low_hz=180.0, high_hz=6500.0, stream=20 + side) * decay for side in (0, 1)]
-    n = scipy.fft.next_fast_len(send.shape[1] + len(t), real=True)
+    n = fft.next_fast_len(send.shape[1] + len(t), real=True)
     wet = np.stack(
         [
-            scipy.fft.irfft(scipy.fft.rfft(s, n) * scipy.fft.rfft(a, n), n) / np.sqrt(a @ a)
+            fft.irfft(fft.rfft(s, n) * fft.rfft(a, n), n) / np.sqrt(a @ a)
             for s, a in zip(send, answers, strict=True)
         ]
     )
@@ -389,7 +389,7 @@ def _cycle(partials: tuple[float, ...]) -> Signal:
     spectrum = np.zeros(_CYCLE // 2 + 1, dtype=complex)
     n = np.arange(1, len(partials) + 1)
     spectrum[1 : len(n) + 1] = np.array(partials) * np.exp(1j * np.pi * n**2 / 7.0) * _CYCLE / 2
-    cycle = scipy.fft.irfft(spectrum, _CYCLE)
+    cycle = fft.irfft(spectrum, _CYCLE)
     return np.append(cycle, cycle[0])
 
 
@@ -401,7 +401,7 @@ def _noise(seconds: float, score: Score, *, low_hz: float, high_hz: float, strea
     rng = np.random.default_rng([score.seed, 100 + stream])
     lines = rng.normal(size=(len(inside), 2)) @ np.array([1.0, 1j])
     edges = 1.0 / np.sqrt((1.0 + (low_hz / np.maximum(inside, 1.0)) ** 6) * (1.0 + (inside / high_hz) ** 6))
-    noise = scipy.fft.irfft(np.append(lines * edges, np.zeros(len(hz) - len(inside))), n)
+    noise = fft.irfft(np.append(lines * edges, np.zeros(len(hz) - len(inside))), n)
     return np.asarray(noise / np.sqrt(np.mean(noise**2)))
 
 
@@ -434,21 +434,21 @@ def _faded(samples: Signal, sample_rate_hz: int) -> Signal:
 def shaped(samples: Signal, sample_rate_hz: int, curve: tuple[tuple[float, float], ...]) -> Signal:
     """`samples` (..., n) through a zero-phase filter: (Hz, dB) points, straight over log frequency."""
     # A second of zeros, so that the ends do not meet.
-    n = scipy.fft.next_fast_len(samples.shape[-1] + sample_rate_hz, real=True)
-    hz = np.maximum(scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz), 1.0)
+    n = fft.next_fast_len(samples.shape[-1] + sample_rate_hz, real=True)
+    hz = np.maximum(fft.rfftfreq(n, 1.0 / sample_rate_hz), 1.0)
     points = np.array(curve)
     gain = gain_from_db(np.interp(np.log(hz), np.log(points[:, 0]), points[:, 1]))
-    return np.asarray(scipy.fft.irfft(scipy.fft.rfft(samples, n) * gain, n)[..., : samples.shape[-1]])
+    return np.asarray(fft.irfft(fft.rfft(samples, n) * gain, n)[..., : samples.shape[-1]])
 
 
 def _three_bands(samples: Signal, sample_rate_hz: int) -> list[Signal]:
     """Low, middle and high, which add up to the whole."""
-    n = scipy.fft.next_fast_len(samples.shape[-1] + sample_rate_hz, real=True)
-    hz = scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz)
-    spectrum = scipy.fft.rfft(samples, n)
+    n = fft.next_fast_len(samples.shape[-1] + sample_rate_hz, real=True)
+    hz = fft.rfftfreq(n, 1.0 / sample_rate_hz)
+    spectrum = fft.rfft(samples, n)
     low, high = 1.0 / (1.0 + (hz / 160.0) ** 4), 1.0 - 1.0 / (1.0 + (hz / 2800.0) ** 4)
     return [
-        scipy.fft.irfft(spectrum * share, n)[:, : samples.shape[1]] for share in (low, 1.0 - low - high, high)
+        fft.irfft(spectrum * share, n)[:, : samples.shape[1]] for share in (low, 1.0 - low - high, high)
     ]
 
 
@@ -489,13 +489,13 @@ def _between_frames(values: Signal, frame: int, length: int) -> Signal:
 
 def _loudness_lufs(samples: Signal, sample_rate_hz: int) -> float:
     """Integrated loudness, ITU-R BS.1770-5, its K weighting applied over frequency; the ending counts as silence."""
-    n = scipy.fft.next_fast_len(samples.shape[1], real=True)
-    z = np.exp(-2j * np.pi * np.minimum(scipy.fft.rfftfreq(n, 1.0 / sample_rate_hz), 24_000.0) / 48_000.0)
+    n = fft.next_fast_len(samples.shape[1], real=True)
+    z = np.exp(-2j * np.pi * np.minimum(fft.rfftfreq(n, 1.0 / sample_rate_hz), 24_000.0) / 48_000.0)
     shelf = (1.53512485958697 - 2.69169618940638 * z + 1.19839281085285 * z**2) / (
         1.0 - 1.69065929318241 * z + 0.73248077421585 * z**2
     )
     cut = (1.0 - 2.0 * z + z**2) / (1.0 - 1.99004745483398 * z + 0.99007225036621 * z**2)
-    weighted = scipy.fft.irfft(scipy.fft.rfft(samples, n) * np.abs(shelf * cut), n)[:, : samples.shape[1]]
+    weighted = fft.irfft(fft.rfft(samples, n) * np.abs(shelf * cut), n)[:, : samples.shape[1]]
     tenths = _framed(weighted**2, samples_from_s(0.1, sample_rate_hz)).mean(axis=2).sum(axis=0)
     blocks = np.convolve(tenths, np.full(4, 0.25), mode="valid")
     loud = blocks[-0.691 + db_from_power(blocks) > -70.0]

@@ -11,11 +11,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
 from dsp.kernels import band_powers, windowed
+from dsp.transforms import fft
 from dsp.units import erb_number, frequency_from_erb_number
 
 BLOCK_S = 0.05
@@ -87,7 +87,7 @@ class _Bands:
 
     def powers(self, frames: NDArray[np.floating], totals: NDArray[np.float64]) -> NDArray[np.float32]:
         """Windowed frames (channels, frames, size) to band powers (frames, bands); totals (3, bins) get every bin."""
-        spectra = scipy.fft.rfft(frames, axis=-1)
+        spectra = fft.rfft(frames, axis=-1)
         out = np.empty((frames.shape[1], len(self._table[0])), dtype=np.float32)
         band_powers(spectra.view(frames.dtype), *self._table, totals, out)
         return out
@@ -254,5 +254,5 @@ class LongSpectrum:
     def result(self) -> Spectrum:
         """The mean over the stream; ends it."""
         self._take(self._frames.flush())
-        hz = scipy.fft.rfftfreq(self._size, 1.0 / self._rate)
+        hz = fft.rfftfreq(self._size, 1.0 / self._rate)
         return Spectrum(hz, *(self._sums * (self._frames.hop / max(self._frames.position, 1))))

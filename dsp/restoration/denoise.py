@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
-import scipy.fft
 from msgspec import Meta
 from numpy.typing import NDArray
 
@@ -26,6 +25,7 @@ from dsp.effect import Bounded, Processor, Settings, empty_like
 from dsp.errors import AudioError, SettingsError
 from dsp.kernels import NoiseGains
 from dsp.restoration.frames import SpacedFrames
+from dsp.transforms import fft
 from dsp.units import db_from_power, power_from_db
 
 Reals = NDArray[np.float64]
@@ -84,12 +84,12 @@ class DenoiseProcessor(Processor):
     """Overlapping frames at fixed positions of the stream; each sample waits for the frames that hold it."""
 
     def __init__(self, settings: Denoise, sample_rate_hz: int, channels: int) -> None:
-        self.size = 4 * scipy.fft.next_fast_len(round(FRAME_S * sample_rate_hz / 4.0), real=True)
+        self.size = 4 * fft.next_fast_len(round(FRAME_S * sample_rate_hz / 4.0), real=True)
         self.hop = self.size // 4
         # Periodic Hann in and out: four overlapping squares of it sum to 3/2.
         self.window = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)
         self.scale = 1.0 / 1.5
-        hz = scipy.fft.rfftfreq(self.size, 1.0 / sample_rate_hz)
+        hz = fft.rfftfreq(self.size, 1.0 / sample_rate_hz)
         self.floor = float(power_from_db(-settings.reduction_db / 2.0))
         density = settings.density(hz) if len(settings.profile) > 1 else np.zeros(len(hz))
         # One bin's mean power: one-sided density, half of it in each of the mirrored bins.
@@ -140,13 +140,13 @@ class DenoiseProcessor(Processor):
 
     def _cleaned(self, frame: Reals) -> Reals:
         """What the frame before this one adds to the output."""
-        spectrum = scipy.fft.rfft(frame * self.window, axis=-1)
+        spectrum = fft.rfft(frame * self.window, axis=-1)
         power = spectrum.real**2 + spectrum.imag**2
         gains = np.empty_like(power)
         self.gains.process(power, self.noise, self.floor, self.reach, _SMOOTHING, gains)
         gains[:, self.bare] = 1.0
         waiting, self.waiting = self.waiting, spectrum
-        return scipy.fft.irfft(waiting * gains, self.size, axis=-1) * (self.window * self.scale)
+        return fft.irfft(waiting * gains, self.size, axis=-1) * (self.window * self.scale)
 
 
 # Detection.
@@ -195,7 +195,7 @@ class NoiseDetector:
         if span_s is not None and not 0.0 <= span_s[0] < span_s[1]:
             raise AudioError(f"span_s: {span_s} is not a start before an end")
         self.rate, self.channels, self.strong, self.span_s = sample_rate_hz, channels, strong, span_s
-        self.size = 2 * scipy.fft.next_fast_len(round(FRAME_S * sample_rate_hz / 2.0), real=True)
+        self.size = 2 * fft.next_fast_len(round(FRAME_S * sample_rate_hz / 2.0), real=True)
         self.every = max(self.size, round(_EVERY_S * sample_rate_hz))
         self.window = (0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(self.size) / self.size)).astype(np.float32)
         edges = np.arange(np.log2(_LOWEST_HZ), np.log2(0.5 * sample_rate_hz) + 1e-9, _BANDS_OCT)
@@ -220,7 +220,7 @@ class NoiseDetector:
         windowed = np.empty((self.channels, len(frames), self.size), dtype=np.float32)
         for n, frame in enumerate(frames):
             np.multiply(frame, self.window, out=windowed[:, n], casting="same_kind")
-        spectra = scipy.fft.rfft(windowed, axis=-1, overwrite_x=True)
+        spectra = fft.rfft(windowed, axis=-1, overwrite_x=True)
         power = (spectra.real**2 + spectra.imag**2).mean(axis=0)
         bands = np.add.reduceat(power[:, : self.size // 2], self.starts, axis=1) / self.counts
         density = bands * (2.0 / (self.rate * float(np.sum(self.window.astype(np.float64) ** 2))))

@@ -10,7 +10,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.audio import Samples, check_rate
@@ -21,6 +20,7 @@ from dsp.restoration.dcoffset import Dcoffset
 from dsp.restoration.delay import Delay
 from dsp.restoration.frames import SpacedFrames
 from dsp.restoration.polarity import Polarity
+from dsp.transforms import fft
 from dsp.units import db_from_power
 
 Reals = NDArray[np.float64]
@@ -66,7 +66,7 @@ class FaultDetector:
         if channels < 1:
             raise AudioError(f"channels: {channels} is less than 1")
         self.rate, self.channels, self.strong = sample_rate_hz, channels, strong
-        self.size = scipy.fft.next_fast_len(round(_FRAME_S * sample_rate_hz), real=True)
+        self.size = fft.next_fast_len(round(_FRAME_S * sample_rate_hz), real=True)
         self._frames = SpacedFrames(self.size, max(self.size, round(_EVERY_S * sample_rate_hz)))
         self.longest = round(_LONGEST_MS * 1e-3 * sample_rate_hz)
         self.window = np.hanning(self.size + 2)[1:-1]
@@ -109,9 +109,9 @@ class FaultDetector:
         frames = samples.shape[1] // self._low_frame
         for frame in np.split(samples[:, : frames * self._low_frame], frames, axis=1):
             mean = frame.mean(axis=1)
-            spectrum = scipy.fft.rfft((frame - mean[:, None]) * self._low_window, axis=-1)
+            spectrum = fft.rfft((frame - mean[:, None]) * self._low_window, axis=-1)
             power = 2.0 * (np.abs(spectrum) ** 2).max(axis=0) / (self._low_frame * np.sum(self._low_window**2))
-            hz = scipy.fft.rfftfreq(self._low_frame, 1.0 / self._low_rate)
+            hz = fft.rfftfreq(self._low_frame, 1.0 / self._low_rate)
             within = [float(power[(hz >= low) & (hz <= high)].sum()) for low, high in (_RUMBLE_HZ, _MUSIC_HZ)]
             self._quiet.append((within[0], within[1]))
             self._means.append(mean)
@@ -121,7 +121,7 @@ class FaultDetector:
     def _take_pairs(self, block: Samples) -> None:
         window = self.window.astype(block.dtype, copy=False)
         for frame in self._frames.of(block):
-            left, right = scipy.fft.rfft(frame * window, axis=-1)
+            left, right = fft.rfft(frame * window, axis=-1)
             self._cross += left.conj() * right
             self._powers += left.real**2 + left.imag**2, right.real**2 + right.imag**2
 
@@ -175,12 +175,12 @@ class FaultDetector:
         if self.channels != 2 or energy <= 1e-9:
             return 1.0, 0, False
         # Bass alone would be alike at any lag: all octaves speak with one voice.
-        hz = scipy.fft.rfftfreq(self.size, 1.0 / self.rate)
+        hz = fft.rfftfreq(self.size, 1.0 / self.rate)
         weight = np.where(hz > 100.0, 1.0 / np.maximum(hz, 1.0), 0.0) / np.maximum(
             np.sqrt(self._powers[0] * self._powers[1]), 1e-12 * energy
         )
         whole = 2.0 * float((weight * np.sqrt(self._powers[0] * self._powers[1])).sum()) / self.size
-        lags = scipy.fft.irfft(weight * self._cross, self.size) / max(whole, 1e-30)
+        lags = fft.irfft(weight * self._cross, self.size) / max(whole, 1e-30)
         near = np.concatenate([lags[-self.longest :], lags[: self.longest + 1]])
         at = int(np.abs(near).argmax())
         late, best = at - self.longest, float(near[at])

@@ -10,7 +10,6 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.audio import Samples, check_rate
@@ -18,6 +17,7 @@ from dsp.errors import AudioError
 from dsp.kernels import Decimator
 from dsp.restoration.dehum import Complexes, Dehum, Line, LinePoint, Phase, Reals, TrackPoint
 from dsp.restoration.humlines import BASE, Passage, correction, lines_of, locked, noise_of
+from dsp.transforms import fft
 from dsp.units import db_from_power
 
 MAINS_HZ = (50.0, 60.0)
@@ -138,7 +138,7 @@ def _whitened(chunk: Reals, hop: int, frames: int) -> NDArray[np.float32]:
     found = np.empty((frames, _BINS), dtype=np.float32)
     for first in range(0, frames, _TOGETHER):
         part = slice(first, first + _TOGETHER)
-        spectra = scipy.fft.rfft(windows[:, part].astype(np.float32) * hann, 4 * hop, axis=-1)[..., :_BINS]
+        spectra = fft.rfft(windows[:, part].astype(np.float32) * hann, 4 * hop, axis=-1)[..., :_BINS]
         found[part] = _excess(spectra.real**2 + spectra.imag**2 + np.float32(1e-14)).mean(axis=0)
     return found
 

@@ -9,10 +9,10 @@ far in 150 steps as the published schedule does in thousands.
 from __future__ import annotations
 
 import numpy as np
-import scipy.fft
 from numpy.typing import NDArray
 
 from dsp.kernels import social_step
+from dsp.transforms import fft
 
 Signal = NDArray[np.float32]
 Spectra = NDArray[np.complex64]
@@ -44,11 +44,11 @@ class Frame:
     def spectra(self, signal: Signal) -> Spectra:
         """(total,) to (frames, bins)."""
         frames = np.lib.stride_tricks.sliding_window_view(signal, self.size)[:: self.hop]
-        return scipy.fft.rfft(frames * self.window, norm="ortho", overwrite_x=True)
+        return fft.rfft(frames * self.window, norm="ortho", overwrite_x=True)
 
     def signal(self, spectra: Spectra) -> Signal:
         """(frames, bins) to (total,)."""
-        frames = scipy.fft.irfft(spectra, self.size, norm="ortho")
+        frames = fft.irfft(spectra, self.size, norm="ortho")
         frames *= self.window
         out = np.zeros((self.count + OVERLAP - 1, self.hop), np.float32)
         for part in range(OVERLAP):

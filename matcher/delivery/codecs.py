@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.fft
 import soundfile
 
 from dsp.audio import Samples
 from dsp.errors import FileError, SettingsError
 from dsp.meters.spectrum import LongSpectrum, Spectrum
 from dsp.meters.true_peak import TruePeakMeter
+from dsp.transforms import fft
 from dsp.units import db_from_power
 from matcher.io import AudioSource, open_audio, resampled_blocks, resampled_length_samples, system_path
 from matcher.profile import THIRD_OCTAVES_HZ, TONE_EDGES_HZ
@@ -275,7 +275,7 @@ def _loss(before: Spectrum, after: Spectrum) -> tuple[float, float]:
 
 def _delay(before: Samples, after: Samples) -> int:
     """By how many samples the second comes later, from the peak of their correlation."""
-    n = scipy.fft.next_fast_len(len(before) + len(after), real=True)
-    crossed = scipy.fft.irfft(scipy.fft.rfft(after, n) * np.conj(scipy.fft.rfft(before, n)), n)
+    n = fft.next_fast_len(len(before) + len(after), real=True)
+    crossed = fft.irfft(fft.rfft(after, n) * np.conj(fft.rfft(before, n)), n)
     at = int(np.argmax(crossed))
     return at if at <= n // 2 else at - n
