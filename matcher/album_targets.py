@@ -23,7 +23,7 @@ from dsp.units import db_from_power
 from matcher.album_figures import Figures, distances
 from matcher.planner import density, tone, width
 from matcher.planner.gaussian import SCALES_DB, Array, Estimate, at_belief, credited, share_that_nears
-from matcher.planner.loop import Known
+from matcher.planner.search import Known
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 
 CLOSER = 0.5

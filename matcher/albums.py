@@ -23,7 +23,7 @@ from matcher.album_targets import Limits, loudnesses, targets
 from matcher.analysis import analyze, check_fit
 from matcher.io import output_format, shown
 from matcher.matching import CORRECTIONS, corrected, plan_known, rendered_closer
-from matcher.planner.loop import Known
+from matcher.planner.search import Known
 from matcher.plans import Plan, Step
 from matcher.profile import Profile
 from matcher.reference import Reference

@@ -21,7 +21,9 @@ from matcher.damage import Damage, inspect
 from matcher.distance import gap
 from matcher.io import AudioSource, check_output, content_hash, default_output, in_stereo, output_format
 from matcher.mending import Mended, check_residual, write_residual
-from matcher.planner.loop import Fitted, Known, make_plan, track
+from matcher.planner.loop import Fitted, make_plan
+from matcher.planner.search import Known
+from matcher.planner.steps import track
 from matcher.plans import Plan, Step, Track
 from matcher.preset_choosing import Choice
 from matcher.profile import Profile

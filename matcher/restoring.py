@@ -15,7 +15,7 @@ from matcher.analysis import Source, analyze, opened
 from matcher.damage import Damage, Finding, inspect, noise_between
 from matcher.io import check_output, need_stereo, output_format
 from matcher.mending import Mended, check_residual, write_residual
-from matcher.planner.loop import track
+from matcher.planner.steps import track
 from matcher.plans import Plan, Step
 from matcher.rendering import Noise, Rendered, render
 

@@ -23,7 +23,7 @@ from matcher.delivery.codecs import Codec, Decoded, codec, missing, through
 from matcher.delivery.destinations import Destination, destinations
 from matcher.delivery.translation import Finding, translation
 from matcher.io import AudioSource, check_output, need_stereo, output_format, reason, resampled_length_samples, shown
-from matcher.planner.loop import track
+from matcher.planner.steps import track
 from matcher.plans import Plan, Step
 from matcher.profile import Profile
 from matcher.rendering import Noise, Rendered, mended, render

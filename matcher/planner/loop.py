@@ -3,17 +3,11 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.chain import Chain
-from dsp.effect import Settings
-from dsp.effects.compressor import Compressor
-from dsp.effects.eq import Eq
-from dsp.effects.gain import Gain
-from dsp.effects.limiter import Limiter
 from dsp.effects.width import Width
 from matcher.aims import Aims
 from matcher.analysis import Progress
@@ -23,10 +17,12 @@ from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
 from matcher.planner.gaussian import Array, Estimate, asks_for_more
 from matcher.planner.likeness import Moments
-from matcher.planner.sections import Section, Trial, pick, try_chain
-from matcher.plans import Plan, Step, Track
+from matcher.planner.search import LIMITING, Beliefs, Goal, Known, Search
+from matcher.planner.sections import Bench, Trial, pick
+from matcher.planner.steps import steps_of, track
+from matcher.plans import Plan
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
-from matcher.reference import Record, Reference
+from matcher.reference import Reference
 
 ROUNDS = 5
 SHAPING_ROUNDS = 2
@@ -35,137 +31,12 @@ EXACT_ROUNDS = 4
 """In these tone and width are corrected where everything is to be matched."""
 CLOSE_LU = 0.03
 WORTH_DENSITY_DB = 0.3
-QUANTISING_DB = 0.02
-"""The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
-LIMITING = {"lookahead_ms": 3.0, "hold_ms": 8.0, "release_ms": 60.0, "settle_ms": 200.0}
-"""Fast: what surrounds a peak keeps its level, so loudness costs crest and little else."""
-FASTER_LIMITING = {"lookahead_ms": 1.5, "hold_ms": 3.0, "release_ms": 30.0, "settle_ms": 50.0}
-"""Where more gain into the limiter gives hardly more loudness: it lets go between the peaks, at some distortion."""
 SATURATED = 0.5
 """LU of a dB of gain, below which the limiter is taken to be too slow."""
 WASTED_DB = 0.6
 """Gain that would give no loudness from which on that is worth a faster limiter."""
 LOWEST_CEILING_DB = 12.0
 """Where everything is to be matched, a reference with lower peaks lowers the limiter's ceiling by this at most."""
-
-
-@dataclass(frozen=True)
-class Beliefs:
-    """What of the differences between target and reference is taken for mastering."""
-
-    tone: Estimate
-    width: width.WidthEstimate | None
-    density: density.Density
-
-
-@dataclass(frozen=True)
-class Known:
-    """What was made of more than this one track, and is taken as it is: an album's statistics."""
-
-    tone: Estimate
-    width: width.WidthEstimate | None
-    density_db: Array
-    """By how much the five figures of `density` differ from where they are to go."""
-
-
-class Bench:
-    """Sections of the target, as many as stand for the whole track, on which chains are tried."""
-
-    def __init__(self, sections: list[Section], sample_rate_hz: int) -> None:
-        self.before = Trial(sections, sample_rate_hz)
-        self._made: list[tuple[Chain, Trial]] = []
-
-    def tried(self, *stages: Chain) -> Trial:
-        """Through `stages`, one behind the other; those that are as they were the last time are not run again."""
-        trial = self.before
-        for i, chain in enumerate(stages):
-            if i == len(self._made) or self._made[i][0] != chain:
-                del self._made[i:]
-                self._made.append((chain, try_chain(chain, trial.sections, trial.sample_rate_hz)))
-            trial = self._made[i][1]
-        return trial
-
-    def own_db(self, linear: Chain) -> Array:
-        """What tone and width by themselves change of the five figures of `density`."""
-        before = self.before.heard("figures", "balance", "true_peak_dbtp")
-        shaped = self.tried(linear).heard("figures", "isolated_lufs", "true_peak_dbtp")
-        return np.append(shaped.figures - before.figures, shaped.plr_db - before.plr_db)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Where the loop is heading, with the amounts already taken in."""
-
-    tone_db: Array
-    side_db: Array
-    """Of the side against the mid, without the gathered low end."""
-    focus_below_hz: float
-    focus_depth_db: float
-    density_db: Array
-    """Change of the five figures of `density`."""
-    loudness_lufs: float
-    """As if silence lay around the track."""
-    ceiling_dbtp: float
-
-    @property
-    def focus_db(self) -> Array:
-        """The gathered low end's part of the side."""
-        return width.focus_db(self.focus_below_hz, self.focus_depth_db)
-
-
-@dataclass
-class Search:
-    """Where the loop stands."""
-
-    eq: Eq
-    width: Width
-    gain_db: float
-    ceiling_dbtp: float
-    curve_db: Array
-    side_db: Array
-    exact: bool = False
-    """Whether what a few bands leave of the wanted curves is made as well: where more is asked for than is believed."""
-    compressor: Compressor = field(default_factory=Compressor)
-    knee_db: float = 0.0
-    reduction_p95_db: float = 0.0
-    held_back: str = ""
-    """Why the loudness was not reached: "", `limiting` or `ceiling`."""
-    reached_lufs: float = 0.0
-    """By the latest trial, as if silence lay around the track."""
-    crest_cost_db: float = 0.0
-    """What the limiter takes of the crest factor."""
-    compressed_db: tuple[explain.Reduction, ...] = ()
-    """What the compressor takes of each band."""
-
-    limiting: dict[str, float] = field(default_factory=lambda: LIMITING)
-    _last: tuple[float, float] | None = None
-
-    def yielded(self, trial: Trial, driven_lufs: float) -> float:
-        """How many LU a dB of gain gives: less than one into a limiter. driven_lufs: what goes into that."""
-        before, self._last = self._last, (driven_lufs, trial.isolated_lufs)
-        if before is None or abs(driven_lufs - before[0]) < 0.02:
-            return 0.5 + 0.5 * trial.share_unlimited
-        return float(np.clip((trial.isolated_lufs - before[1]) / (driven_lufs - before[0]), 0.25, 1.0))
-
-    def limit_faster(self) -> None:
-        """From here on; what gain has given before says nothing any more."""
-        self.limiting, self._last = FASTER_LIMITING, None
-
-    def linear(self) -> Chain:
-        """Tone and width alone."""
-        return Chain(Chain((self.eq, self.width)).active())
-
-    def stages(self, aims: Aims) -> tuple[Chain, Chain, Chain]:
-        """The whole chain: tone and width, the compressor, what makes it loud."""
-        loud = Chain((Gain(gain_db=bounded(self.gain_db)), *self.limiter(aims)))
-        return self.linear(), Chain((self.compressor,)), loud
-
-    def limiter(self, aims: Aims) -> tuple[Settings, ...]:
-        """The limiter, where one is wanted."""
-        if not aims.limiter:
-            return ()
-        ceiling_dbtp = round(self.ceiling_dbtp - QUANTISING_DB, 6)
-        return (Limiter(ceiling_dbtp=ceiling_dbtp, knee_db=self.knee_db, **self.limiting),)
 
 
 @dataclass(frozen=True)
@@ -211,7 +82,7 @@ def make_plan(
         references=tuple(track(p) for p in reference.tracks),
         aims=aims,
         goal_lufs=None if found.held_back or not aims.limiter else round(goal_lufs, 4),
-        steps=_steps(target, reference, aims, goal, found, beliefs),
+        steps=steps_of(target, reference, aims, goal, found, beliefs),
         remarks=explain.remarks(target, reference, aims, goal_lufs, found.held_back, beliefs.density),
         believed=explain.believed(
             beliefs.tone, goal.tone_db, beliefs.width, goal.side_db + goal.focus_db, beliefs.density, goal.density_db
@@ -381,11 +252,6 @@ def _correctable(error_db: Array, heard: NDArray[np.bool_], exact: bool, *, keep
     return np.where(heard, error_db - level, 0.0)
 
 
-def bounded(gain_db: float) -> float:
-    """A gain that the effect takes, in millionths of a dB: what is rounded here is magnified round by round."""
-    return float(np.clip(round(gain_db, 6), -60.0, 60.0))
-
-
 def _gain_step(at: Search, aims: Aims, trial: Trial, driven_lufs: float, missing_lu: float) -> float:
     """The next change of gain; notes what holds it back."""
     at.held_back = ""
@@ -407,46 +273,3 @@ def _gain_step(at: Search, aims: Aims, trial: Trial, driven_lufs: float, missing
         return missing_lu
     at.held_back = "limiting"
     return room
-
-
-def _steps(
-    target: Profile, reference: Reference, aims: Aims, goal: Goal, found: Search, beliefs: Beliefs
-) -> tuple[Step, ...]:
-    """The chain with its reasons; no step for what changes nothing, and a limiter behind everything else."""
-    steps = []
-    if not found.eq.is_neutral():
-        steps.append(Step(settings=found.eq, because=explain.tone(target, reference, beliefs.tone, goal.tone_db)))
-    if not found.width.is_neutral() and beliefs.width is not None:
-        because = explain.width(beliefs.width, goal.side_db + goal.focus_db)
-        steps.append(Step(settings=found.width, because=because))
-    if not found.compressor.is_neutral():
-        because = explain.dynamics(beliefs.density, goal.density_db, found.compressor, found.compressed_db)
-        steps.append(Step(settings=found.compressor, because=because))
-    if bounded(found.gain_db) != 0.0:
-        because = explain.loudness(
-            target,
-            reference,
-            aims,
-            goal.loudness_lufs + target.edges_lu,
-            bounded(found.gain_db),
-            found.held_back,
-            found.reached_lufs + target.edges_lu,
-        )
-        steps.append(Step(settings=Gain(gain_db=bounded(found.gain_db)), because=because))
-    if aims.limiter and (steps or target.true_peak_dbtp > aims.ceiling_dbtp):
-        because = explain.limiter(
-            target, aims, found.ceiling_dbtp, found.reduction_p95_db, found.crest_cost_db, alone=not steps
-        )
-        steps.append(Step(settings=found.limiter(aims)[0], because=because))
-    return tuple(steps)
-
-
-def track(profile: Profile | Record) -> Track:
-    """What a plan says of a track."""
-    return Track(
-        name=profile.name,
-        content_hash=profile.content_hash,
-        sample_rate_hz=profile.sample_rate_hz,
-        channels=profile.channels,
-        integrated_lufs=round(profile.integrated_lufs, 4),
-    )

@@ -183,3 +183,27 @@ def _whole(run: Processor, samples: Samples) -> Samples:
     if tail is not None:
         parts.append(tail)
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+
+
+class Bench:
+    """Sections of the target, as many as stand for the whole track, on which chains are tried."""
+
+    def __init__(self, sections: list[Section], sample_rate_hz: int) -> None:
+        self.before = Trial(sections, sample_rate_hz)
+        self._made: list[tuple[Chain, Trial]] = []
+
+    def tried(self, *stages: Chain) -> Trial:
+        """Through `stages`, one behind the other; those that are as they were the last time are not run again."""
+        trial = self.before
+        for i, chain in enumerate(stages):
+            if i == len(self._made) or self._made[i][0] != chain:
+                del self._made[i:]
+                self._made.append((chain, try_chain(chain, trial.sections, trial.sample_rate_hz)))
+            trial = self._made[i][1]
+        return trial
+
+    def own_db(self, linear: Chain) -> NDArray[np.float64]:
+        """What tone and width by themselves change of the five figures of `density`."""
+        before = self.before.heard("figures", "balance", "true_peak_dbtp")
+        shaped = self.tried(linear).heard("figures", "isolated_lufs", "true_peak_dbtp")
+        return np.append(shaped.figures - before.figures, shaped.plr_db - before.plr_db)

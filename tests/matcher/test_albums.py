@@ -33,7 +33,7 @@ from matcher.album_targets import Limits, loudnesses, targets
 from matcher.cli import cli
 from matcher.demo import mastered, song
 from matcher.io import OutputFormat, write_audio
-from matcher.planner.loop import track
+from matcher.planner.steps import track
 from matcher.plans import Step
 
 RATE_HZ = 44_100

@@ -17,7 +17,7 @@ from dsp.effects.gain import Gain
 from matcher import Plan, analyze, render
 from matcher.io import write_audio
 from matcher.metadata import Broadcast, Loop, Marker, Metadata, Picture, read_metadata, write_metadata
-from matcher.planner.loop import track
+from matcher.planner.steps import track
 from matcher.plans import Step
 
 Command = Callable[..., tuple[int, str, str]]

@@ -25,7 +25,7 @@ from matcher.delivery.delivering import check, deliver
 from matcher.delivery.destinations import BY_NAME, DESTINATIONS, destinations
 from matcher.delivery.translation import riaa_record, translation
 from matcher.io import open_audio, resampled_blocks, write_audio
-from matcher.planner.loop import track
+from matcher.planner.steps import track
 from matcher.plans import Step
 from matcher.verifying import true_peak_dbtp
 

@@ -25,8 +25,9 @@ from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import Levels, fit
 from matcher.planner.gaussian import Estimate, at_belief, credited, share_that_nears
-from matcher.planner.loop import FASTER_LIMITING, LIMITING, Bench, Search, _gain_step
-from matcher.planner.sections import COUNT, Section, Trial, pick, try_chain
+from matcher.planner.loop import _gain_step
+from matcher.planner.search import FASTER_LIMITING, LIMITING, Search
+from matcher.planner.sections import COUNT, Bench, Section, Trial, pick, try_chain
 from matcher.profile import THIRD_OCTAVES_HZ
 
 Array = NDArray[Any]

@@ -12,7 +12,7 @@ from dsp.audio import Audio
 from dsp.effects.dither import Dither
 from dsp.effects.gain import Gain
 from matcher import Plan, analyze, render
-from matcher.planner.loop import track
+from matcher.planner.steps import track
 from matcher.plans import Step
 
 GAIN_DB = -1.5
