@@ -176,7 +176,7 @@ def features(sound: Sound) -> dict[str, Array]:
     left, right = sound.T
     rms = np.sqrt(np.maximum((sound**2).mean(axis=0), 1e-8))
     total = np.mean((left + right) ** 2)
-    barks = [np.log(_bark() @ _mean_spectrum(x) + 1e-8) for x in (left + right, left - right)]
+    barks = [np.log(_bark() @ _spectrum(x).mean(axis=1) + 1e-8) for x in (left + right, left - right)]
     power = (right**2).mean() + (left**2).mean()
     return {
         "rms": rms,
@@ -196,8 +196,15 @@ def _bark_db(found: dict[str, Array], sound: Sound) -> Array:
     return 20.0 / np.log(10.0) * found["bark"] - lufs(sound)
 
 
-def _mean_spectrum(channel: Array) -> Array:
-    return np.abs(librosa.stft(channel, n_fft=32_768, hop_length=8192)).mean(axis=1)
+def _spectrum(channel: Array) -> Array:
+    return np.abs(librosa.stft(channel, n_fft=32_768, hop_length=8192))
+
+
+def _width_within(sound: Sound, barks: NDArray[np.bool_]) -> float:
+    """The feature of that name over some of the Bark bands alone."""
+    left, right = sound.T
+    total, side = ((_bark()[barks] @ (_spectrum(x) ** 2).mean(axis=1)).sum() for x in (left + right, left - right))
+    return float(side / total) if barks.any() else 0.0
 
 
 @functools.cache
@@ -215,10 +222,11 @@ def to_reference(sound: Sound, reference: Sound, target: Sound) -> dict[str, flo
 
     Bands that need more than `NEEDED_DB` at equal loudness count in the figures with `all` in their name alone.
     """
-    here, there, before = (features(x) for x in (sound, reference, target))
+    here, there, origin = (features(x) for x in (sound, reference, target))
     errors = {name: (here[name] - there[name]) ** 2 for name in here}
-    needed_db = np.abs(_bark_db(before, target) - _bark_db(there, reference))
-    bounded = errors | {"bark": errors["bark"][needed_db <= NEEDED_DB]}
+    within = np.abs(_bark_db(origin, target) - _bark_db(there, reference)) <= NEEDED_DB
+    widths = [_width_within(x, within.reshape(2, 24).all(axis=0)) for x in (sound, reference)]
+    bounded = errors | {"bark": errors["bark"][within], "width": np.array([(widths[0] - widths[1]) ** 2])}
     rms_db = [20.0 * np.log10(x["rms"]) for x in (here, there)]
     found = {
         "af_loss": _weighted(bounded),
@@ -230,9 +238,9 @@ def to_reference(sound: Sound, reference: Sound, target: Sound) -> dict[str, flo
     for channel, name in enumerate(("mid", "side")):
         mine, wanted, before = (each[channel] for each in levels)
         heard = (wanted > levels[1][0].max() + HEARD_DB) & (before > levels[2][0].max() + HEARD_DB)
-        bounded = heard & (np.abs(wanted - before) <= NEEDED_DB)
+        near = heard & (np.abs(wanted - before) <= NEEDED_DB)
         error = np.abs(mine - wanted)
-        found[f"{name}_db"] = float(error[bounded].mean()) if bounded.any() else 0.0
+        found[f"{name}_db"] = float(error[near].mean()) if near.any() else 0.0
         found[f"{name}_all_db"] = float(error[heard].mean()) if heard.any() else 0.0
     found["kept_db"] = content_db(sound, target)
     return found

@@ -93,16 +93,24 @@ class TestMeasures:
         assert found["rms_db"] == pytest.approx(6.02, abs=0.01)
         assert found["crest_db"] == pytest.approx(0.0, abs=1e-6)
         assert found["mid_db"] < 1e-6
-        assert found["af_all_loss"] == found["af_loss"]
+        assert found["af_all_loss"] == pytest.approx(found["af_loss"])
 
     def test_bands_that_need_too_much_are_told_apart(self) -> None:
-        """A side 40 dB below the wanted one: its Bark bands count among all bands alone, its width in both."""
+        """A side 40 dB below the wanted one: its bands and its width count among all bands alone."""
         measures, sound = judging("measures"), noise(6.0)
         mid, side = sound.mean(axis=1), (sound[:, 0] - sound[:, 1]) / 2.0
         narrow = np.stack([mid + 0.01 * side, mid - 0.01 * side], axis=1)
         found = measures.to_reference(narrow, sound, narrow)
-        assert found["af_all_loss"] - found["af_loss"] > 0.09 * np.log(100.0) ** 2 / 2.0
-        assert found["af_loss"] > np.mean(side**2) ** 2 / np.mean(mid**2) ** 2 * 0.9
+        width = np.mean(side**2) / np.mean(mid**2)
+        assert found["af_all_loss"] - found["af_loss"] > 0.09 * np.log(100.0) ** 2 / 2.0 + 0.9 * width**2
+        assert found["af_loss"] < 0.01
+
+    def test_the_width_of_all_bands_is_that_of_the_sound(self) -> None:
+        """As the sum of squares has it, but for what lies beyond the Bark bands; of no band it is none."""
+        measures, sound = judging("measures"), noise(6.0)
+        whole = measures.features(sound)["width"][0]
+        assert measures._width_within(sound, np.ones(24, dtype=bool)) == pytest.approx(whole, rel=0.03)
+        assert measures._width_within(sound, np.zeros(24, dtype=bool)) == 0.0
 
 
 class TestProtocols:
