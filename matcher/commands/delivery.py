@@ -55,19 +55,21 @@ def deliver(
 
 def asked(options: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...], Path | None]:
     """The delivery options taken out of `options`: destinations, codecs, folder; a usage error for unknown names."""
+    places, codecs, folder = options.pop("places"), options.pop("codecs"), options.pop("deliver_to")
+    if folder is not None and not places:
+        raise click.UsageError("--deliver needs destinations: name them with --for")
+    if not places and not codecs:
+        return places, codecs, folder
     from dsp.errors import SettingsError
     from matcher.delivery.codecs import codec
     from matcher.delivery.destinations import destinations
 
-    places, codecs, folder = options.pop("places"), options.pop("codecs"), options.pop("deliver_to")
     try:
         destinations(places)
         for text in codecs:
             codec(text)
     except SettingsError as error:
         raise click.UsageError(str(error)) from error
-    if folder is not None and not places:
-        raise click.UsageError("--deliver needs destinations: name them with --for")
     return places, codecs, folder
 
 

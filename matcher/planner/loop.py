@@ -172,7 +172,7 @@ def _search(
         shaping, moved = turn < SHAPING_ROUNDS, False
         *shaped, loud = at.stages(aims)
         trial, undriven_lufs = bench.tried(*shaped, loud), bench.tried(*shaped).isolated_lufs
-        if shaping:
+        if shaping and fitted is not None and not linear:
             trial.heard("figures", "balance")
         at.reduction_p95_db = trial.reduction_p95_db
         gained = trial.isolated_lufs - before.isolated_lufs
