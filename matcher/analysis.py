@@ -64,12 +64,22 @@ class ProfileBuilder:
 
     def update(self, block: Samples) -> None:
         """Add (channels, n) samples."""
+        for meter in self.meters:
+            meter(block)
+
+    @property
+    def meters(self) -> tuple[Callable[[Samples], None], ...]:
+        """What `update` does, in parts that know nothing of each other; each is to get every block, in order."""
+        return self._levels, self._heard_by(self._sketch), self._heard_by(self._spectrum)
+
+    def _levels(self, block: Samples) -> None:
         self.length_samples += block.shape[1]
         for meter in (self._loudness, self._true_peak, self._clipping):
             meter.update(block)
-        heard = block if self.speakers is None else self.speakers.folded(block)
-        for part in (self._sketch, self._spectrum):
-            part.update(heard)
+
+    def _heard_by(self, part: SketchBuilder | LongSpectrum) -> Callable[[Samples], None]:
+        speakers = self.speakers
+        return part.update if speakers is None else lambda block: part.update(speakers.folded(block))
 
     def result(self, name: str, content_hash: str) -> Profile:
         """The profile of all that came; ends the stream."""

@@ -11,10 +11,10 @@ from pathlib import Path
 from dsp.audio import Audio
 from dsp.errors import UnfitError
 from matcher.analysis import Progress, Source, analyze, check_fit
+from matcher.flowing import both
 from matcher.io import AudioSource
 from matcher.profile import Profile
 from matcher.reference import DIMENSIONS, Reference
-from matcher.rendering import both
 
 Sources = Source | Iterable[Source]
 

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import queue
-import threading
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
 import numpy as np
 
 from dsp.audio import Audio, Samples
-from dsp.chain import BLOCK_SAMPLES, Chain
+from dsp.chain import BLOCK_SAMPLES, Chain, ChainProcessor
 from dsp.effect import Processor
 from dsp.effects.dither import Dither
 from dsp.errors import PlanError
 from dsp.surround import surround_processor
 from matcher.analysis import ProfileBuilder, Progress, Source, opened
+from matcher.flowing import Work, flow, passed_to, processed
 from matcher.io import (
     AudioSource,
     AudioWriter,
@@ -37,7 +36,6 @@ from matcher.metadata import Metadata, lost
 from matcher.plans import Plan
 from matcher.profile import Profile
 
-Item = TypeVar("Item")
 Noise = Literal["tpdf", "shaped", "none"]
 """How an integer file is rounded: under white noise, under noise that follows the threshold of hearing, or bare."""
 
@@ -141,38 +139,29 @@ class Stream:
             return chain.processor(self.sample_rate_hz, self.audio.channels)
         return surround_processor(chain, self.sample_rate_hz, speakers)
 
-    def through(self, run: Processor) -> Generator[Samples, None, None]:
-        """The blocks that come out; with two threads reading and processing go on while the caller takes them.
+    def through(self, run: Processor, *ends: Work) -> None:
+        """Read and process all of it, and show what comes out to `ends`."""
 
-        To be closed: what stops the caller, Ctrl-C too, must stop the other thread with it.
-        """
-
-        def made() -> Iterator[Samples]:
+        def read() -> Iterator[Samples]:
             taken = 0
             source = resampled_blocks(
                 self.audio, sample_rate_hz=self.sample_rate_hz, block_samples=self.block_samples
             )
             for block in source:
                 taken += block.shape[1]
-                yield run.process(block)
+                yield block
                 if self.progress is not None:
                     self.progress(min(1.0, taken / max(self.length_samples, 1)))
-            tail = run.finish()
-            if tail is not None:
-                yield tail
 
-        blocks = (block for block in made() if block.shape[1])
-        return ahead(blocks) if self.threads > 1 else blocks
+        each = run.processors if isinstance(run, ChainProcessor) else [run]
+        flow(read(), [*map(processed, each), *ends], self.threads)
 
 
 def _into_memory(stream: Stream, chain: Chain) -> Rendered:
     run = stream.processor(chain)
     builder = stream.builder()
-    parts = []
-    with contextlib.closing(stream.through(run)) as blocks:
-        for block in blocks:
-            builder.update(block)
-            parts.append(block)
+    parts: list[Samples] = []
+    stream.through(run, *map(passed_to, (parts.append, *builder.meters)))
     made = Audio(np.concatenate(parts, axis=1), stream.sample_rate_hz, stream.audio.channel_mask)
     return Rendered(builder.result("result", audio_hash(made)), run.measured(), audio=made)
 
@@ -207,10 +196,8 @@ def _into_file(stream: Stream, chain: Chain, wanted: _Wanted) -> Rendered:
         channel_mask=None if audio.speakers is None else audio.channel_mask,
         **format._asdict(),
     )
-    with writer, contextlib.closing(stream.through(run)) as blocks:
-        for block in blocks:
-            writer.write(block)
-            builder.update(block)
+    with writer:
+        stream.through(run, *map(passed_to, (writer.write, *builder.meters)))
         profile = builder.result(shown(wanted.output.name), "")
         lacking = lost(told, writer.format.container)
         made = Rendered(profile, run.measured(), output=wanted.output, format=format, lost=lacking)
@@ -225,87 +212,3 @@ def described_by(told: Metadata, format: OutputFormat, profile: Profile, *, repl
     names = ("integrated_lufs", "range_lu", "true_peak_dbtp", "max_momentary_lufs", "max_short_term_lufs")
     figures = {name: getattr(profile, name) for name in names}
     return described(told, format, profile.sample_rate_hz, profile.channels, replay_gain=replay_gain, **figures)
-
-
-def ahead(items: Iterable[Item], depth: int = 4) -> Generator[Item, None, None]:
-    """The same items, made by a thread of their own up to `depth` ahead of the caller.
-
-    An error in the thread is raised here; a caller that stops early stops the thread.
-    """
-    waiting: queue.Queue[tuple[str, Any]] = queue.Queue(maxsize=depth)
-    stopped = threading.Event()
-
-    def put(kind: str, value: Any) -> bool:
-        while not stopped.is_set():
-            try:
-                waiting.put((kind, value), timeout=0.1)
-                return True
-            except queue.Full:
-                continue
-        return False
-
-    def work() -> None:
-        try:
-            for item in items:
-                if not put("item", item):
-                    return
-            put("end", None)
-        except BaseException as error:  # handed on, not swallowed
-            put("error", error)
-
-    worker = threading.Thread(target=work, daemon=True)
-    try:
-        worker.start()
-        while True:
-            kind, value = waiting.get()
-            if kind == "item":
-                yield value
-            elif kind == "error":
-                raise value
-            else:
-                return
-    finally:
-        stopped.set()
-        _join(worker)
-
-
-def _join(worker: threading.Thread) -> None:
-    """Wait for a thread that Ctrl-C may have kept from starting."""
-    if worker.ident is not None:
-        worker.join()
-
-
-class _Stopped(Exception):
-    """Ends work whose result nobody waits for."""
-
-
-def both(first: Callable[[], Item], second: Callable[[Progress], Item]) -> tuple[Item, Item]:
-    """Two calls at the same time; `second` reports its progress to what it is given, which ends it if `first` fails.
-
-    No thread is left behind: one that is still in compiled code when Python ends takes the whole process down.
-    """
-    results: dict[int, Any] = {}
-    errors: list[BaseException] = []
-    stopped = threading.Event()
-
-    def go_on(done: float) -> None:
-        if stopped.is_set():
-            raise _Stopped
-
-    def work() -> None:
-        try:
-            results[1] = second(go_on)
-        except BaseException as error:
-            errors.append(error)
-
-    worker = threading.Thread(target=work, daemon=True)
-    try:
-        worker.start()
-        result = first()
-        worker.join()
-    finally:
-        stopped.set()
-        _join(worker)
-    if errors:
-        raise errors[0]
-    return result, results[1]

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,8 +23,9 @@ from dsp.errors import FileError
 from dsp.units import FLOOR_DB
 from matcher import Aims, match
 from matcher.commands import mastering, terminal
+from matcher.flowing import Work, both, flow
 from matcher.plans import Plan
-from matcher.rendering import Stream, ahead, both
+from matcher.rendering import Stream
 from matcher.verifying import verify
 
 Command = Callable[..., tuple[int, str, str]]
@@ -114,7 +115,7 @@ class TestOnlyTheLastRenderIsPutInPlace:
 class TestThreads:
     """No thread outlives its work: one in compiled code when Python ends takes the process down."""
 
-    @pytest.mark.parametrize("name", ["ahead", "both"])
+    @pytest.mark.parametrize("name", ["flow", "both"])
     def test_interrupted_while_the_thread_starts(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
         """Ctrl-C that comes while the caller waits for the thread to have begun ends the thread too."""
         started: list[threading.Thread] = []
@@ -125,17 +126,17 @@ class TestThreads:
             started.append(thread)
             raise KeyboardInterrupt
 
-        def endless() -> Iterator[int]:
+        def endless() -> Iterator[Samples]:
             while True:
                 time.sleep(0.001)
-                yield 1
+                yield np.zeros((2, 64), dtype=np.float32)
 
         def until_told(progress: Callable[[float], None]) -> None:
             for _ in endless():
                 progress(0.5)
 
         monkeypatch.setattr(threading.Thread, "start", interrupted)
-        calls = {"ahead": lambda: next(ahead(endless())), "both": lambda: both(lambda: None, until_told)}
+        calls = {"flow": lambda: flow(endless(), [], 2), "both": lambda: both(lambda: None, until_told)}
         with pytest.raises(KeyboardInterrupt):
             calls[name]()
         assert len(started) == 1
@@ -234,9 +235,11 @@ class TestVerify:
         assert command(*words, "-o", tmp_path / "a.wav") == (0, "", "")
         through = matcher.rendering.Stream.through
 
-        def lossy(stream: Stream, run: Processor) -> Generator[Samples, None, None]:
-            for block in through(stream, run):
-                yield block[:, : min(block.shape[1], 65_535)]
+        def lossy(stream: Stream, run: Processor, *ends: Work) -> None:
+            def cut(block: Samples | None) -> Samples | None:
+                return None if block is None else block[:, :65_535]
+
+            through(stream, run, cut, *ends)
 
         monkeypatch.setattr(matcher.rendering.Stream, "through", lossy)
         code, _, err = command(*words, "-o", tmp_path / "b.wav")
