@@ -1,11 +1,12 @@
 """How good the matches are, beside others, on a folder of music: recovery, style transfer, audio features.
 
     python benchmarks/quality.py FOLDER [--protocol recovery|style|features|all] [--count 16] [--seconds 40] [--seed 1]
-        [--matchering PYTHON | --install-matchering] [--jobs 2] [--json FILE] [--plot FILE.svg] [--keep FOLDER]
+        [--matchering PYTHON | --install-matchering] [--only NAME] [--jobs 2] [--json FILE] [--plot FILE.svg]
+        [--keep FOLDER]
 
-FOLDER holds one folder an album. Every competitor gets the same files: `match` as it is and with `--belief 1`
-(match-all), the rule-based EQ and compressor, the untouched input and, where asked for, Matchering in an environment of
-its own. Only the ratios within a run say anything of speed.
+FOLDER holds one folder an album. Every competitor gets the same files: `match` as it is, with `--belief 0.75`
+(match-most) and with `--belief 1` (match-all), the rule-based EQ and compressor, the untouched input and, where asked
+for, Matchering in an environment of its own. Only the ratios within a run say anything of speed.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ def own_matchering() -> str:
 @click.option("--seed", type=int, default=1, show_default=True)
 @click.option("--matchering", "python", type=click.Path(exists=True, dir_okay=False), help="Its interpreter.")
 @click.option("--install-matchering", is_flag=True, help="Install Matchering 2.0.6 in an environment of its own.")
+@click.option("--only", multiple=True, metavar="NAME", help="A competitor; may be given again. All by default.")
 @click.option("--jobs", type=click.IntRange(1), default=max(1, (os.cpu_count() or 1)), show_default=True)
 @click.option("--json", "data", type=click.Path(dir_okay=False, path_type=Path), help="Every run's measures.")
 @click.option("--plot", type=click.Path(dir_okay=False, path_type=Path), help="The means as SVG.")
@@ -149,6 +151,7 @@ def main(
     seed: int,
     python: str | None,
     install_matchering: bool,
+    only: tuple[str, ...],
     jobs: int,
     data: Path | None,
     plot: Path | None,
@@ -166,6 +169,11 @@ def main(
         *other,
         UNTOUCHED,
     ]
+    unknown = set(only) - {each.name for each in who}
+    if unknown:
+        known = ", ".join(each.name for each in who)
+        raise click.UsageError(f"--only: {', '.join(sorted(unknown))} is not among {known}")
+    who = [each for each in who if not only or each.name in only]
     names = list(PROTOCOLS) if protocol == "all" else [protocol]
     console = Console(width=max(Console().width, 110))
     rows: list[dict[str, float | str | int]] = []

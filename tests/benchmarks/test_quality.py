@@ -168,8 +168,11 @@ def test_the_program_judges_a_folder(album: Path, tmp_path: Path) -> None:
     assert plot.read_text().startswith("<svg")
 
 
-@pytest.mark.parametrize("asked", [["--count", "0"], ["--seconds", "1"], []])
-def test_what_cannot_be_judged_is_refused(asked: list[str], tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("asked", "named"),
+    [(["--count", "0"], "'--count'"), (["--seconds", "1"], "'--seconds'"), ([], "no music")],
+)
+def test_what_cannot_be_judged_is_refused(asked: list[str], named: str, tmp_path: Path) -> None:
     """Bad options and a folder without music: one line, an exit code."""
     run = subprocess.run(
         [sys.executable, str(BENCHMARKS / "quality.py"), str(tmp_path), *asked],
@@ -178,4 +181,16 @@ def test_what_cannot_be_judged_is_refused(asked: list[str], tmp_path: Path) -> N
         check=False,
     )
     assert run.returncode == 2
-    assert "Error" in run.stderr
+    assert named in run.stderr
+
+
+def test_only_names_a_competitor(album: Path) -> None:
+    """One that is not known is told with those that are."""
+    run = subprocess.run(
+        [sys.executable, str(BENCHMARKS / "quality.py"), str(album), "--only", "ozone"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "ozone is not among match, match-most" in run.stderr
