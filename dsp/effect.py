@@ -96,7 +96,10 @@ class Processor(ABC):
 
     @abstractmethod
     def process(self, block: Samples) -> Samples:
-        """Take (channels, n) samples, return the (channels, m) that are ready. Never writes into `block`."""
+        """Take (channels, n) samples, return the (channels, m) that are ready.
+
+        Writes neither into `block` nor later into what it has returned: others may still be at work on it.
+        """
 
     def finish(self) -> Samples | None:
         """The samples still held back, after the last block; None where there are none."""

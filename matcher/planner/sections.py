@@ -87,7 +87,7 @@ class Trial:
     def heard(self, *figures: str) -> Trial:
         """Itself, with these properties measured two at a time."""
         with ThreadPoolExecutor(max_workers=2) as pool:
-            list(pool.map(self.__getattribute__, figures))
+            list(pool.map(lambda name: getattr(self, name), figures))
         return self
 
     @cached_property
