@@ -32,10 +32,10 @@ def sounds(served: Any, songs: tuple[Path, Path]) -> tuple[str, str]:
     return served.upload(mix), served.upload(record)
 
 
-@pytest.fixture
-def done(served: Any, sounds: tuple[str, str]) -> Any:
-    """A finished match as the page gets it."""
-    identity = served.add(*sounds)
+@pytest.fixture(scope="module")
+def done(served: Any, songs: tuple[Path, Path]) -> Any:
+    """A finished match as the page gets it, and which the tests leave as it is."""
+    identity = served.add(*map(served.upload, songs))
     assert served.settled(identity) == ["done"]
     return served.job(identity)
 
