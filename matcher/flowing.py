@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from dsp.audio import Samples
 from dsp.effect import Processor
+from matcher.analysis import Progress
 
 Item = TypeVar("Item")
-Progress = Callable[[float], None]
 
 MOST_WAITING = 2
 """Blocks before a stage, from which on the stage before it rests."""

@@ -52,7 +52,7 @@ LAYERS = {
     "matcher.sketching": "matcher.profile",
     "matcher.analysis": "matcher.cache matcher.io matcher.sketching",
     "matcher.mending": "matcher.io",
-    "matcher.flowing": "dsp.effect",
+    "matcher.flowing": "matcher.analysis",
     "matcher.rendering": "matcher.flowing matcher.plans matcher.analysis matcher.mending",
     "matcher.planner": "matcher.planner.*",
     "matcher.planner.*": "matcher.planner.* matcher.rendering matcher.distance matcher.priors",

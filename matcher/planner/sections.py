@@ -31,7 +31,6 @@ RUN_IN_S = 0.5
 """Rendered before each section and thrown away, so that filters and gains have settled."""
 FADE_S = 0.03
 """Sections begin and end in the midst of sound: such a step has more treble than much music."""
-
 FREE_DB = 0.05
 """A reduction below this is none."""
 
@@ -193,9 +192,12 @@ class Bench:
         self._made: list[tuple[Chain, Trial]] = []
 
     def tried(self, *stages: Chain) -> Trial:
-        """Through `stages`, one behind the other; those that are as they were the last time are not run again."""
+        """Through `stages`, one behind the other; those that are as they were the last time are not run again.
+
+        Nor are those that change nothing: what was measured before them holds behind them.
+        """
         trial = self.before
-        for i, chain in enumerate(stages):
+        for i, chain in enumerate(chain for chain in stages if chain.active()):
             if i == len(self._made) or self._made[i][0] != chain:
                 del self._made[i:]
                 self._made.append((chain, try_chain(chain, trial.sections, trial.sample_rate_hz)))

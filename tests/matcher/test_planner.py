@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from dsp.audio import Audio
 from dsp.chain import Chain
+from dsp.effects.compressor import Compressor
 from dsp.effects.eq import Band, Eq, band_db, prototype_db
 from dsp.effects.gain import Gain
 from dsp.effects.limiter import Limiter, limiting_db
@@ -246,6 +247,8 @@ class TestBench:
             trial = bench.tried(bright, loud)
             assert bench.tried(bright) is shaped
             assert bench.tried(bright, loud) is trial
+        assert bench.tried(Chain(), bright, Chain((Compressor(),))) is shaped
+        trial = bench.tried(bright, loud)
         whole = try_chain(Chain((*bright.steps, *loud.steps)), bench.before.sections, rate)
         for part, expected in zip(trial.sections, whole.sections, strict=True):
             np.testing.assert_array_equal(part.samples, expected.samples)
