@@ -25,9 +25,11 @@ from dsp.kernels._kernels import hum as hum
 from dsp.kernels._kernels import interleave_float as interleave_float
 from dsp.kernels._kernels import interleave_pcm as interleave_pcm
 from dsp.kernels._kernels import level_gains as level_gains
+from dsp.kernels._kernels import median_crest_db as median_crest_db
 from dsp.kernels._kernels import quantise as quantise
 from dsp.kernels._kernels import refine_bands as refine_bands
 from dsp.kernels._kernels import settled_gain as settled_gain
 from dsp.kernels._kernels import short_burg as short_burg
 from dsp.kernels._kernels import social_step as social_step
+from dsp.kernels._kernels import spread_db as spread_db
 from dsp.kernels._kernels import windowed as windowed

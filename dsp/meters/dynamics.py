@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
-from dsp.kernels import BandLevels
+from dsp.kernels import BandLevels, median_crest_db, spread_db
 from dsp.segments import Segments
 from dsp.units import FLOOR_DB, db_from_power
 
@@ -21,14 +21,15 @@ CROSSOVERS_HZ = (200.0, 3200.0)
 BANDS = ("low", "mid", "high", "whole")
 SEGMENT_S = 0.01
 
-
 HEARD_DB = -55.0
 """Stretches this far below the loudest are silence."""
 SPREAD_SEGMENTS, CREST_SEGMENTS = 5, 40
 """Levels are compared over 50 ms, peaks with the mean of 0.4 s."""
 
-PIECE_SEGMENTS = 65_536
-"""So many are looked at together: there may be hours of them."""
+SILENT = 1e-20
+"""Power up to which there is nothing."""
+WIDEST_DB = 30.0
+"""A band with a larger spread is all but silent most of the time, and how silent says nothing."""
 
 Array = NDArray[np.floating[Any]]
 
@@ -106,90 +107,20 @@ def figures(power: Sequence[Heard] | Array, peak: Heard) -> NDArray[np.float64]:
     """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
 
     power: mean square of low, mid, high and whole band every 10 ms; peak: of the whole band, linear; courses of equal
-    length. Silent stretches are left out. All windows slide by 10 ms, so that it does not matter where in a beat the
-    track begins.
+    length and kind. Crest: the median, over the louder half of all windows of 0.4 s, of peak to mean power. Spread: P95
+    less P50 of the level over 50 ms. Silent stretches are left out. All windows slide by 10 ms, so that it does not
+    matter where in a beat the track begins; those that reach over the ends see silence there, as they would if silence
+    were part of the track.
     """
     if len(peak) < 2 * CREST_SEGMENTS:
         return np.zeros(4)
-    level_db = _sliding(_mean_db, SPREAD_SEGMENTS, power[3])
-    if level_db.max() <= FLOOR_DB:
+    whole = _linear(power[3])
+    if whole.max() <= SILENT:
         return np.zeros(4)
-    heard = _heard(level_db)
-    del level_db  # one at a time: there may be hours of them
-    spreads = [_spread_db(_sliding(_mean_db, SPREAD_SEGMENTS, band)[heard]) for band in power[:3]]
-    return np.array([_median_crest_db(power[3], peak), *spreads])
+    crest_db = median_crest_db(whole, _linear(peak), CREST_SEGMENTS, HEARD_DB)
+    spreads_db = (spread_db(_linear(band), whole, SPREAD_SEGMENTS, CREST_SEGMENTS, HEARD_DB) for band in power[:3])
+    return np.array([crest_db, *(min(spread, WIDEST_DB) for spread in spreads_db)])
 
 
-def _sliding(of: Callable[..., Array], length: int, *courses: Heard) -> NDArray[np.float32]:
-    """`of` courses of any length, piece by piece: a value for every window of `length` segments.
-
-    Windows that reach over the ends see silence there, as they would if silence were part of the track.
-    """
-    segments = len(courses[0])
-    windows = segments + 2 * CREST_SEGMENTS - length + 1
-    out = np.empty(windows, dtype=np.float32)
-    for first in range(0, windows, PIECE_SEGMENTS):
-        last = min(first + PIECE_SEGMENTS, windows)
-        start, stop = first - CREST_SEGMENTS, last - CREST_SEGMENTS + length - 1
-        within = slice(max(0, start), min(stop, segments))
-        padded = np.zeros((len(courses), stop - start))
-        padded[:, within.start - start : within.stop - start] = [course[within] for course in courses]
-        out[first:last] = of(length, *padded)
-    return out
-
-
-def _heard(level_db: NDArray[np.float32]) -> NDArray[np.bool_]:
-    return level_db > level_db.max() + HEARD_DB
-
-
-def _running_mean(values: Array, length: int) -> Array:
-    """Mean of every `length` neighbours."""
-    total = np.cumsum(values, dtype=np.float64)
-    mean = total[length - 1 :].copy()
-    mean[1:] -= total[:-length]
-    return np.maximum(mean, 0.0) / length
-
-
-def _mean_db(length: int, power: Array) -> Array:
-    return 10.0 * np.log10(_running_mean(power, length) + 1e-20)
-
-
-def _crest_db(length: int, power: Array, peak: Array) -> Array:
-    mean, top = _running_mean(power, length), _running_maximum(peak.astype(np.float64), length)
-    return 10.0 * np.log10(top**2 / (mean + 1e-20) + 1e-20)
-
-
-def _spread_db(level_db: NDArray[np.float32]) -> float:
-    """P95 - P50 of the level."""
-    top, half = _quantiles(level_db, 0.95, 0.5)
-    return min(top - half, 30.0)
-
-
-def _median_crest_db(power: Heard, peak: Heard) -> float:
-    """Median crest factor of the louder half of all windows of 0.4 s."""
-    level = _sliding(_mean_db, CREST_SEGMENTS, power)
-    heard = _heard(level)
-    louder = heard & (level >= _quantiles(level[heard], 0.5)[0])
-    del level
-    return _quantiles(_sliding(_crest_db, CREST_SEGMENTS, power, peak)[louder], 0.5)[0]
-
-
-def _quantiles(values: NDArray[np.float32], *shares: float) -> list[float]:
-    """As `numpy.quantile`, but in the values' own place and without its overhead: a planner asks hundreds of times."""
-    places = [share * (len(values) - 1) for share in shares]
-    values.partition([min(int(place) + side, len(values) - 1) for place in places for side in (0, 1)])
-    found = []
-    for place in places:
-        low, high = (float(values[min(int(place) + side, len(values) - 1)]) for side in (0, 1))
-        found.append(low + (high - low) * (place - int(place)))
-    return found
-
-
-def _running_maximum(values: Array, length: int) -> Array:
-    """Largest of every `length` neighbours, by doubling."""
-    out, covered = values, 1
-    while 2 * covered <= length:
-        out = np.maximum(out[:-covered], out[covered:])
-        covered *= 2
-    rest = length - covered
-    return np.maximum(out[: len(out) - rest], out[rest:]) if rest else out
+def _linear(course: Heard) -> Array:
+    return np.ascontiguousarray(course[:])

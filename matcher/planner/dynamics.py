@@ -119,6 +119,8 @@ def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
         for _ in range(5):
             step = np.linalg.solve(normal + damping * np.eye(len(x)), slope)
             trial = np.rint(np.clip(x - step, _LOWEST, _HIGHEST) / _STEP_DB) * _STEP_DB
+            if np.array_equal(trial, x):  # as near as the grid allows, and shorter steps are no nearer
+                return x
             value = residual(trial)
             if value @ value < current @ current:
                 break

@@ -8,6 +8,7 @@ compared between the moments that are most alike, so that a chorus is not held a
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,23 +58,24 @@ class Alike:
 
 def compare(target: Course, reference: Course) -> list[Alike]:
     """What differs over the most similar moments, for each of `SHARES`; empty where there is too little to compare."""
-    here, there = _windows(target), _windows(reference)
-    if here is None or there is None:
-        return []
-    alike = _similarity(here.notes, there.notes)
-    alike[~here.whole] = alike[:, ~there.whole] = -2.0
-    best_there, sound_there = _nearest(alike, there.sound_db)
-    best_here, sound_here = _nearest(alike.T, here.sound_db)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        here, there = pool.map(_windows, (target, reference))
+        if here is None or there is None:
+            return []
+        alike = _similarity(here.notes, there.notes)
+        alike[~here.whole] = alike[:, ~there.whole] = -2.0
+        found = pool.map(_nearest, (alike, alike.T), (there.sound_db, here.sound_db))
+        (best_there, sound_there), (best_here, sound_here) = found
     best = np.concatenate([best_there[here.whole], best_here[there.whole]])
     apart = np.vstack([(sound_there - here.sound_db)[here.whole], (there.sound_db - sound_here)[there.whole]])
     ranked = np.sort(best)[::-1]
     counts = [min(max(FEWEST, int(share * len(best))), len(best)) for share in SHARES]
-    found = []
+    shares = []
     for count in counts:
         picked = best >= ranked[count - 1] - EQUAL
         tone_db, width_db = np.split(np.median(apart[picked], axis=0), 2)
-        found.append(Alike(tone_db, width_db, float(best[picked].mean())))
-    return found
+        shares.append(Alike(tone_db, width_db, float(best[picked].mean())))
+    return shares
 
 
 class Moments:

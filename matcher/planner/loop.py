@@ -157,65 +157,86 @@ def _search(
     bench: Bench, at: Search, target: Profile, aims: Aims, goal: Goal, beliefs: Beliefs, progress: Progress
 ) -> Search:
     """Round by round: render sections, measure, correct tone, width, density and gain by what is missing."""
-    believed, before, move = beliefs.tone, bench.before, goal.loudness_lufs - target.isolated_lufs
+    before, move = bench.before, goal.loudness_lufs - target.isolated_lufs
     own_db = beliefs.density.own_db
     denser_db = np.minimum(goal.density_db - own_db, 0.0)[:4]
     wanted, dense = own_db[:4] + denser_db, bool((denser_db < -WORTH_DENSITY_DB).any())
-    linear = at.eq.is_neutral() and at.width.is_neutral()
-    if linear and not dense and abs(move) < WORTH_DB / 2:
+    shapes = not (at.eq.is_neutral() and at.width.is_neutral())
+    if not shapes and not dense and abs(move) < WORTH_DB / 2:
         return at
     at.gain_db, at.ceiling_dbtp = move, goal.ceiling_dbtp
-    bias = np.zeros(4)
-    fitted, expected = _fitted(bench, at, goal, bias) if dense else (None, bias)
-    for turn in range(ROUNDS):
-        progress((turn + 1) / (ROUNDS + 1))
-        shaping, moved = turn < SHAPING_ROUNDS, False
-        *shaped, loud = at.stages(aims)
-        trial, undriven_lufs = bench.tried(*shaped, loud), bench.tried(*shaped).isolated_lufs
-        if shaping and fitted is not None and not linear:
-            trial.heard("figures", "balance")
-        at.reduction_p95_db = trial.reduction_p95_db
-        gained = trial.isolated_lufs - before.isolated_lufs
-        at.reached_lufs = target.isolated_lufs + gained
-        step_db = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
-        if shaping and fitted is not None:
-            made = trial.figures - before.figures
-            if (np.abs(made - wanted) > WORTH_DENSITY_DB).any():
-                bias = bias + made - expected
-                fitted, expected = _fitted(bench, at, goal, bias, fitted.found)
-                expected, moved = expected + bias, True
-        if (shaping or (at.exact and turn < EXACT_ROUNDS)) and not linear:
-            moved |= _corrected(at, goal, before.balance, trial.balance, believed, target)
-        if abs(step_db) < CLOSE_LU and not moved:
-            break
-        at.gain_db += step_db
-        if moved:  # what the limiter is driven with is not to move along
-            at.gain_db -= bench.tried(*at.stages(aims)[:2]).isolated_lufs - undriven_lufs
-    at.crest_cost_db = explain.crest_cost_db(trial.levels, trial.reduction_db)
+    compressor = Compression(bench, goal, wanted) if dense else None
+    if compressor is not None:
+        compressor.fit(at, bench.tried(at.linear()))
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        for turn in range(ROUNDS):
+            progress((turn + 1) / (ROUNDS + 1))
+            *shaped, loud = at.stages(aims)
+            trial, linear = bench.tried(*shaped, loud), bench.tried(shaped[0])
+            undriven_lufs = bench.tried(*shaped).isolated_lufs
+            at.reduction_p95_db = trial.reduction_p95_db
+            gained = trial.isolated_lufs - before.isolated_lufs
+            at.reached_lufs = target.isolated_lufs + gained
+            step_db = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
+            tone_moved, moved = None, False
+            if shapes and turn < (EXACT_ROUNDS if at.exact else SHAPING_ROUNDS):
+                tone_moved = beside.submit(_corrected, bench, at, goal, trial, beliefs.tone, target)
+            if compressor is not None and turn < SHAPING_ROUNDS:
+                moved = compressor.corrected(at, trial, linear)
+            if tone_moved is not None:
+                moved |= tone_moved.result()
+            if abs(step_db) < CLOSE_LU and not moved:
+                break
+            at.gain_db += step_db
+            if moved:  # what the limiter is driven with is not to move along
+                at.gain_db -= bench.tried(*at.stages(aims)[:2]).isolated_lufs - undriven_lufs
+    if trial.reduction_db.any():
+        at.crest_cost_db = explain.crest_cost_db(trial.levels, trial.reduction_db)
     return at
 
 
-def _fitted(
-    bench: Bench, at: Search, goal: Goal, bias_db: Array, start: Array | None = None
-) -> tuple[dynamics.Fit, Array]:
-    """Fit the compressor behind tone and width; with the change of the figures to expect, tone's own included.
+class Compression:
+    """The compressor, fitted behind tone and width and corrected by what its trials make of the figures."""
 
-    bias_db: by how much an earlier fit, begun from again, came out denser or looser in sound than in its levels.
-    """
-    shaped = bench.tried(at.linear()).heard("figures", "isolated_lufs")
-    own = shaped.figures - bench.before.figures
-    wanted = np.minimum(goal.density_db[:4] - own, 0.0) - bias_db
-    goal_lufs = shaped.isolated_lufs + at.gain_db
-    found = dynamics.fit(shaped.levels, wanted, goal_lufs, at.ceiling_dbtp, start)
-    at.compressor, at.knee_db = found.compressor, found.knee_db
-    at.compressed_db = explain.compressed_db(shaped.levels, found.compressor)
-    return found, own + found.change_db
+    def __init__(self, bench: Bench, goal: Goal, wanted_db: Array) -> None:
+        """wanted_db: change of the four figures, shape (4,), tone's own included."""
+        self._bench, self._goal, self._wanted_db = bench, goal, wanted_db
+        self._bias_db = self._expected_db = np.zeros(4)
+        """By how much an earlier fit came out denser or looser in sound than in its levels; and what is expected."""
+        self._found: Array | None = None
+
+    def fit(self, at: Search, linear: Trial) -> None:
+        """Fit it to a trial of tone and width, which is not to change meanwhile."""
+        own_db = linear.heard("figures", "isolated_lufs").figures - self._bench.before.figures
+        wanted_db = np.minimum(self._goal.density_db[:4] - own_db, 0.0) - self._bias_db
+        goal_lufs = linear.isolated_lufs + at.gain_db
+        found = dynamics.fit(linear.levels, wanted_db, goal_lufs, at.ceiling_dbtp, self._found)
+        at.compressor, at.knee_db, self._found = found.compressor, found.knee_db, found.found
+        at.compressed_db = explain.compressed_db(linear.levels, found.compressor)
+        self._expected_db = own_db + found.change_db + self._bias_db
+
+    def corrected(self, at: Search, trial: Trial, linear: Trial) -> bool:
+        """Fit it again where a trial is not as dense as it is wanted to be."""
+        made_db = trial.figures - self._bench.before.figures
+        if np.abs(made_db - self._wanted_db).max() <= WORTH_DENSITY_DB:
+            return False
+        self._bias_db = self._bias_db + made_db - self._expected_db
+        self.fit(at, linear)
+        return True
 
 
 def _corrected(
-    at: Search, goal: Goal, before: Balance, after: Balance, believed: Estimate, target: Profile
+    bench: Bench, at: Search, goal: Goal, trial: Trial, believed: Estimate, target: Profile
 ) -> bool:
-    """Add what is missing of the wanted tone and width; whether anything was."""
+    """Add what is missing of the wanted tone and width, if anything is, and try them at once."""
+    moved = _reshaped(at, goal, bench.before.balance, trial.balance, believed, target)
+    if moved:
+        bench.tried(at.linear())
+    return moved
+
+
+def _reshaped(at: Search, goal: Goal, before: Balance, after: Balance, believed: Estimate, target: Profile) -> bool:
+    """Tone and width with what is missing of them; whether anything was."""
     made = after.balance_db() - before.balance_db()
     missing = np.where(believed.heard, _correctable(goal.tone_db - made, believed.heard, at.exact), 0.0)
     moved, drawn_db = False, at.curve_db

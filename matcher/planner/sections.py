@@ -22,7 +22,10 @@ from matcher.planner.dynamics import Levels
 from matcher.profile import Balance, Profile
 
 SECTION_S = 5.0
-COUNT = 8
+COUNT = 6
+"""Eight stand for a track no better: they miss its tone and density by as much, its loudness by 0.01 LU less."""
+SHORT_S = 40.0
+"""A track up to this long stands for itself."""
 QUIETEST_DB = 25.0
 """Stretches this far below the loudest stand for nothing that matters."""
 HOP = 10
@@ -51,8 +54,8 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     sounding = power > power.max() * 1e-6
     begin, end = int(sounding.argmax()), len(sounding) - 1 - int(sounding[::-1].argmax())
     first, last = -(-begin // HOP), end // HOP
-    if (last - first) * HOP <= SECTION_S * COUNT * 100:
-        return [Section(audio.read(0, audio.length_samples), 0)]
+    if (last - first) * HOP <= SHORT_S * 100:
+        return _halves(audio.read(0, audio.length_samples), rate)
     length = int(SECTION_S * 100) // HOP
     running = np.concatenate([[0.0], np.cumsum(power[first * HOP : (last + 1) * HOP])])
     energy = (running[length * HOP :] - running[: -length * HOP])[::HOP]
@@ -72,6 +75,14 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
         count = min(int(SECTION_S * rate), audio.length_samples - start)
         sections.append(Section(audio.read(start - run_in, run_in + count), run_in))
     return sections
+
+
+def _halves(samples: Samples, sample_rate_hz: int) -> list[Section]:
+    """All of a track in two sections, to be tried at the same time; of a very short one in one."""
+    middle, run_in = samples.shape[1] // 2 // sample_rate_hz * sample_rate_hz, int(RUN_IN_S * sample_rate_hz)
+    if not middle:
+        return [Section(samples, 0)]
+    return [Section(samples[:, :middle], 0), Section(np.ascontiguousarray(samples[:, middle - run_in :]), run_in)]
 
 
 @dataclass(frozen=True, eq=False)
