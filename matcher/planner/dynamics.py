@@ -94,7 +94,21 @@ def fit(
     def residual(settings: Array) -> Array:
         return np.concatenate([(changed(settings) - wanted_db) / _TOLERANCE_DB, (settings - _LOWEST) / _EFFORT_DB])
 
-    settings = _least_squares(residual, _START if start is None else start)
+    def raises(i: int, depth_db: float) -> bool:
+        """Whether the band would be raised by more than its loud moments are lowered: only rare ones stand out."""
+        if depth_db <= _IDLE_DB:
+            return False
+        gain_db = _gain_db(level_db[i], _band(loud_db[i] - depth_db))
+        return float(np.percentile(gain_db[heard], 5) + _makeup_db(levels.power[i], gain_db)) > 0.0
+
+    settings, deepest = _START if start is None else start, _HIGHEST
+    while True:
+        settings = _least_squares(residual, np.minimum(settings, deepest), deepest)
+        idle = [i for i in range(3) if raises(i, settings[i])]
+        if not idle:
+            break
+        deepest = deepest.copy()
+        deepest[idle] = SHALLOW_DB
     depth_db, knee_db = settings[:3], round(float(settings[3]), 6)
     used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
     bands = tuple(
@@ -104,11 +118,11 @@ def fit(
     return Fit(compressor, knee_db, changed(settings), settings)
 
 
-def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
+def _least_squares(residual: Callable[[Array], Array], start: Array, highest: Array) -> Array:
     """Levenberg-Marquardt with bounds, derivatives by steps of a dB."""
     x, current, damping = start, residual(start), 0.1
     for _ in range(30):
-        moved = np.where(x < _HIGHEST - 1.0, x + 1.0, x - 1.0)
+        moved = np.where(x < highest - 1.0, x + 1.0, x - 1.0)
         columns = []
         for i in range(len(x)):
             there = x.copy()
@@ -118,7 +132,7 @@ def _least_squares(residual: Callable[[Array], Array], start: Array) -> Array:
         normal, slope = jacobian.T @ jacobian, jacobian.T @ current
         for _ in range(5):
             step = np.linalg.solve(normal + damping * np.eye(len(x)), slope)
-            trial = np.rint(np.clip(x - step, _LOWEST, _HIGHEST) / _STEP_DB) * _STEP_DB
+            trial = np.rint(np.clip(x - step, _LOWEST, highest) / _STEP_DB) * _STEP_DB
             if np.array_equal(trial, x):  # as near as the grid allows, and shorter steps are no nearer
                 return x
             value = residual(trial)
@@ -144,10 +158,13 @@ def _band(threshold_db: float, makeup_db: float = 0.0) -> CompressorBand:
 
 def _made_up(level_db: Array, band: CompressorBand) -> CompressorBand:
     """The band with its mean power given back."""
-    power = 10.0 ** (level_db / 10.0)
-    after = power * 10.0 ** (_gain_db(level_db, band) / 10.0)
-    lost = 10.0 * np.log10(power.mean() / after.mean())
-    return _band(band.threshold_db, makeup_db=round(float(np.clip(lost, 0.0, 12.0)), 6))
+    lost_db = _makeup_db(10.0 ** (level_db / 10.0), _gain_db(level_db, band))
+    return _band(band.threshold_db, makeup_db=round(float(np.clip(lost_db, 0.0, 12.0)), 6))
+
+
+def _makeup_db(power: Array, gain_db: Array) -> float:
+    """What gives the mean power back."""
+    return float(10.0 * np.log10(power.mean() / max((power * power_from_db(gain_db)).mean(), 1e-20)))
 
 
 def _gain_db(level_db: Array, band: CompressorBand) -> Array:
