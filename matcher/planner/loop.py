@@ -27,8 +27,10 @@ from matcher.reference import Reference
 ROUNDS = 5
 SHAPING_ROUNDS = 2
 """In these tone, width and dynamics are corrected, too; the others set the gain alone."""
-EXACT_ROUNDS = 4
-"""In these tone and width are corrected where everything is to be matched."""
+MOST_SHAPING_ROUNDS = 4
+"""In these tone and width are where everything is to be matched, and all of them after a step of gain beyond `FAR_DB`."""
+FAR_DB = 0.5
+"""A step that changes what the limiter does to the sound."""
 CLOSE_LU = 0.03
 WORTH_DENSITY_DB = 0.3
 SATURATED = 0.5
@@ -169,8 +171,10 @@ def _search(
     if compressor is not None:
         compressor.fit(at, bench.tried(at.linear()))
     with ThreadPoolExecutor(max_workers=1) as beside:
+        step_db = 0.0
         for turn in range(ROUNDS):
             progress((turn + 1) / (ROUNDS + 1))
+            shaping = turn < SHAPING_ROUNDS or (turn < MOST_SHAPING_ROUNDS and abs(step_db) > FAR_DB)
             *shaped, loud = at.stages(aims)
             trial, linear = bench.tried(*shaped, loud), bench.tried(shaped[0])
             undriven_lufs = bench.tried(*shaped).isolated_lufs
@@ -179,9 +183,9 @@ def _search(
             at.reached_lufs = target.isolated_lufs + gained
             step_db = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
             tone_moved, moved = None, False
-            if shapes and turn < (EXACT_ROUNDS if at.exact else SHAPING_ROUNDS):
+            if shapes and (shaping or (at.exact and turn < MOST_SHAPING_ROUNDS)):
                 tone_moved = beside.submit(_corrected, bench, at, goal, trial, beliefs.tone, target)
-            if compressor is not None and turn < SHAPING_ROUNDS:
+            if compressor is not None and shaping:
                 moved = compressor.corrected(at, trial, linear)
             if tone_moved is not None:
                 moved |= tone_moved.result()

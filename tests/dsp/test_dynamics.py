@@ -160,7 +160,7 @@ def plain_figures(power, peak):
     return np.array([np.median(crest[level >= np.median(level)]), *np.minimum(spreads, 30.0)])
 
 
-@pytest.mark.parametrize("segments", [80, 3_001, 140_000])
+@pytest.mark.parametrize("segments", [80, 81, 471, 472, 3_001, 140_000])
 def test_figures_are_their_twin(segments):
     """Of any length, in double or in single precision."""
     rng = np.random.default_rng(segments)

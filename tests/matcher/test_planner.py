@@ -232,6 +232,20 @@ class TestSections:
         assert (after - before)[-4:] == pytest.approx(6.0, abs=0.2)
 
 
+    def test_a_short_track_stands_for_itself(self) -> None:
+        """In two halves, the second of which begins earlier than it counts; in one piece below two seconds."""
+        rate, rng = 44_100, np.random.default_rng(5)
+        samples = rng.normal(0.0, 0.1, (2, 5 * rate)).astype(np.float32)
+        for length, parts in ((5 * rate, 2), (2 * rate - 1, 1)):
+            audio = Audio(samples[:, :length], rate)
+            with open_audio(audio) as source:
+                sections = pick(analyze(audio), source)
+            assert len(sections) == parts
+            counted = np.concatenate([section.samples[:, section.run_in :] for section in sections], axis=1)
+            np.testing.assert_array_equal(counted, audio.samples)
+        assert sections[-1].run_in == 0
+
+
 class TestBench:
     """Chains are tried stage by stage."""
 
@@ -363,6 +377,22 @@ class TestDynamics:
         assert found.compressor.bands[1].ratio > 1.0
         before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
         assert before[2] > 8.0
+
+    @pytest.mark.parametrize("start", [None, np.array([0.0, 0.0, 10.0, 0.0])])
+    def test_rare_hits_are_no_reason_to_raise_all_else(self, start: NDArray[np.float64] | None) -> None:
+        """A few hits hold most of the treble's power: pressed down and made up for, the rest would come up."""
+        rng, at = np.random.default_rng(8), np.arange(2000)
+        quiet_db = np.array([[-26.0], [-28.0], [-45.0]]) + rng.normal(0.0, 1.0, (3, 2000))
+        found = {}
+        for hits, louder_db in ((4, 34.0), (20, 28.0)):  # in a hundred
+            level_db = quiet_db.copy()
+            level_db[2, at % 100 < hits] += louder_db
+            power = 10.0 ** (level_db / 10.0)
+            whole = power.sum(axis=0)
+            levels = Levels(power, 2.0 * np.sqrt(power), 2.0 * np.sqrt(whole), whole)
+            found[hits] = fit(levels, np.array([-3.0, 0.0, 0.0, -4.0]), -26.0, -1.0, start)
+        assert found[4].compressor.is_neutral()
+        assert found[20].compressor.bands[2].makeup_db > 1.0
 
     def test_a_lower_crest_is_the_knees_work(self) -> None:
         """Clicks over a steady sound are to stand out less: the limiter sets in softly, and no band is compressed.
