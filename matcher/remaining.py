@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from matcher.planner import density
+from matcher.planner import density, width
 from matcher.plans import Believed, Curve, Plan
 from matcher.profile import Profile
-from matcher.reference import Record, Reference
+from matcher.reference import Reference
 
 Array = NDArray[np.float64]
 WORTH_DB = 0.15
@@ -61,8 +61,7 @@ def after_render(plan: Plan, after: Profile, reference: Reference, tone_db: floa
     share = tone.own_db / tone.differs_db if tone.differs_db else 0.0
     found = [Remaining("tone", tone_db, tone_db * share)]
     if believed.side is not None and after.has_side and reference.wide:
-        there = np.mean([_width_db(p) for p in reference.wide], axis=0)
-        found.append(_curve("side", there - _width_db(after), believed.side))
+        found.append(_curve("side", width.measured(after, reference)[0], believed.side))
     here = density.of_profile(after)
     found.append(_density(believed, np.array([f.reference_db for f in believed.density]) - here))
     return tuple(r for r in found if r.differs_db >= WORTH_DB)
@@ -112,7 +111,3 @@ def _share(left_db: Array, own_db: Array) -> float:
     of_it = np.where(left_db * own_db > 0.0, np.minimum(np.abs(left_db), np.abs(own_db)), 0.0)
     total = float(np.abs(left_db).sum())
     return float(of_it.sum()) / total if total > 0.0 else 0.0
-
-
-def _width_db(track: Profile | Record) -> Array:
-    return np.clip(track.third_octaves_db("side") - track.third_octaves_db("mid"), -40.0, 20.0)

@@ -23,7 +23,7 @@ from matcher.planner.gaussian import (
     share_that_nears,
     weighed,
 )
-from matcher.planner.likeness import Expected, Mask, Moments, expectations
+from matcher.planner.likeness import NARROWEST_DB, WIDEST_DB, Expected, Mask, Moments, expectations
 from matcher.planner.tone import at_equal_loudness
 from matcher.priors import shipped
 from matcher.profile import OCTAVES_HZ, THIRD_OCTAVES_HZ, Balance, Profile
@@ -100,9 +100,10 @@ def estimate(
 
 def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
     """Reference minus target of the side against the mid in third octaves, dB, and in which it says something."""
-    there = np.mean([against_mid_db(p) for p in reference.wide], axis=0)
+    lowest_db = NEAR_MONO_DB if reference.spread is None else NARROWEST_DB  # as the spread of a preset was learned
+    there = np.mean([against_mid_db(p, lowest_db) for p in reference.wide], axis=0)
     heard = side_heard(target) & np.all([mid_heard(p) for p in reference.wide], axis=0)
-    return there - against_mid_db(target), heard
+    return there - against_mid_db(target, lowest_db), heard
 
 
 def with_mean(side: Estimate, mean_db: Array) -> WidthEstimate:
@@ -110,9 +111,9 @@ def with_mean(side: Estimate, mean_db: Array) -> WidthEstimate:
     return WidthEstimate(replace(side, mean_db=mean_db), *_gathered_in(mean_db))
 
 
-def against_mid_db(profile: Balance | Record) -> Array:
-    """Side minus mid level per third octave, dB."""
-    return np.clip(profile.third_octaves_db("side") - profile.third_octaves_db("mid"), -40.0, 20.0)
+def against_mid_db(profile: Balance | Record, lowest_db: float = NARROWEST_DB) -> Array:
+    """Side minus mid level per third octave, dB; what lies outside `lowest_db` and `WIDEST_DB` counts as there."""
+    return np.clip(profile.third_octaves_db("side") - profile.third_octaves_db("mid"), lowest_db, WIDEST_DB)
 
 
 def mid_heard(profile: Balance | Record) -> Mask:

@@ -187,6 +187,19 @@ class TestWidth:
         assert abs(found.focus_depth_db - 20.0) < 4.0
         assert np.abs((found.side.mean_db - found.focus_db)[THIRD_OCTAVES_HZ > 400.0]).max() < 0.5
 
+    def test_a_narrow_low_end_is_measured(self) -> None:
+        """A side turned down by 8 dB is that in the bass, too, where it lies 41 dB below the mid, then 49."""
+
+        def narrowed(by_db: float) -> Any:
+            side = np.where(THIRD_OCTAVES_HZ < 150.0, -41.0, -15.0) - by_db
+            levels = {"mid": np.full(30, -30.0), "side": np.full(30, -30.0) + side}
+            return SimpleNamespace(third_octaves_db=lambda name: levels[name], bandwidth_hz=24_000.0)
+
+        reference: Any = SimpleNamespace(spread=None, wide=[narrowed(0.0)])
+        difference, heard = width.measured(narrowed(8.0), reference)
+        np.testing.assert_allclose(difference, 8.0)
+        assert heard.all()
+
     def test_asked_for_everything_a_low_end_is_drawn_as_it_is(self) -> None:
         """Narrow below 63 Hz and wide from 80 Hz on is no gathered low end, which would take the width as well."""
         wanted = np.where(THIRD_OCTAVES_HZ < 70.0, -20.0, 8.0)
