@@ -29,7 +29,7 @@ SHAPING_ROUNDS = 2
 """In these tone, width and dynamics are corrected, too; the others set the gain alone."""
 MOST_SHAPING_ROUNDS = 4
 """In these tone and width are, where everything is to be matched, and all three after a gain moved by `FAR_DB`."""
-FAR_DB = 0.5
+FAR_DB = 1.0
 """It changes what the limiter does to the sound."""
 CLOSE_LU = 0.03
 WORTH_DENSITY_DB = 0.3
