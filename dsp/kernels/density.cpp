@@ -6,8 +6,8 @@
 
 namespace {
 
-constexpr size_t TOGETHER = 512;  // windows: what they need stays in the cache
-constexpr double FLOOR = 1e-20;    // power of silence
+constexpr size_t TOGETHER = 512;   // windows: what they need stays in the cache
+constexpr double FLOOR = 1e-20;   // power of silence
 
 VECTOR_CLONES
 void add_up(const double *levels, size_t count, size_t length, double *sum) {
