@@ -28,7 +28,7 @@ ROUNDS = 5
 SHAPING_ROUNDS = 2
 """In these tone, width and dynamics are corrected, too; the others set the gain alone."""
 MOST_SHAPING_ROUNDS = 4
-"""In these tone and width are, where everything is to be matched, and all three after a gain moved by `FAR_DB`."""
+"""In these tone and width are, where everything is to be matched, and all three where gain went up by `FAR_DB`."""
 FAR_DB = 1.0
 """It changes what the limiter does to the sound."""
 CLOSE_LU = 0.03
@@ -174,14 +174,15 @@ def _search(
         step_db = 0.0
         for turn in range(ROUNDS):
             progress((turn + 1) / (ROUNDS + 1))
-            shaping = turn < SHAPING_ROUNDS or (turn < MOST_SHAPING_ROUNDS and abs(step_db) > FAR_DB)
             *shaped, loud = at.stages(aims)
             trial, linear = bench.tried(*shaped, loud), bench.tried(shaped[0])
             undriven_lufs = bench.tried(*shaped).isolated_lufs
             at.reduction_p95_db = trial.reduction_p95_db
             gained = trial.isolated_lufs - before.isolated_lufs
             at.reached_lufs = target.isolated_lufs + gained
+            far = step_db > FAR_DB
             step_db = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
+            shaping = turn < SHAPING_ROUNDS or (turn < MOST_SHAPING_ROUNDS and far and not at.held_back)
             tone_moved, moved = None, False
             if shapes and (shaping or (at.exact and turn < MOST_SHAPING_ROUNDS)):
                 tone_moved = beside.submit(_corrected, bench, at, goal, trial, beliefs.tone, target)
