@@ -55,7 +55,7 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     begin, end = int(sounding.argmax()), len(sounding) - 1 - int(sounding[::-1].argmax())
     first, last = -(-begin // HOP), end // HOP
     if (last - first) * HOP <= SHORT_S * 100:
-        return _halves(audio.read(0, audio.length_samples), rate)
+        return _halves(audio.read(0, audio.length_samples), rate, (begin + end) / 200.0)
     length = int(SECTION_S * 100) // HOP
     running = np.concatenate([[0.0], np.cumsum(power[first * HOP : (last + 1) * HOP])])
     energy = (running[length * HOP :] - running[: -length * HOP])[::HOP]
@@ -77,10 +77,10 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     return sections
 
 
-def _halves(samples: Samples, sample_rate_hz: int) -> list[Section]:
-    """All of a track in two sections, to be tried at the same time; of a very short one in one."""
-    middle, run_in = samples.shape[1] // 2 // sample_rate_hz * sample_rate_hz, int(RUN_IN_S * sample_rate_hz)
-    if not middle:
+def _halves(samples: Samples, sample_rate_hz: int, middle_s: float) -> list[Section]:
+    """All of a track in two sections, to be tried at the same time; in one what is too short for that."""
+    middle, run_in = int(middle_s * sample_rate_hz + 0.5), int(RUN_IN_S * sample_rate_hz)
+    if middle < 2 * run_in:
         return [Section(samples, 0)]
     return [Section(samples[:, :middle], 0), Section(np.ascontiguousarray(samples[:, middle - run_in :]), run_in)]
 

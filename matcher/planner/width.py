@@ -31,6 +31,8 @@ from matcher.reference import Record, Reference
 
 NEAR_MONO_DB = -50.0
 """A side this far below the mid is noise, not width."""
+LOWEST_DB = -48.0
+"""A band whose side lies further below its mid counts as this narrow."""
 BAND_FLOOR_DB = -70.0
 """Side bands this far below the whole track say nothing and are not raised."""
 LARGEST_DB, LARGEST_ASKED_DB = 9.0, 24.0
@@ -100,7 +102,7 @@ def estimate(
 
 def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
     """Reference minus target of the side against the mid in third octaves, dB, and in which it says something."""
-    lowest_db = NEAR_MONO_DB if reference.spread is None else NARROWEST_DB  # as the spread of a preset was learned
+    lowest_db = LOWEST_DB if reference.spread is None else NARROWEST_DB  # as the spread of a preset was learned
     there = np.mean([against_mid_db(p, lowest_db) for p in reference.wide], axis=0)
     heard = side_heard(target) & np.all([mid_heard(p) for p in reference.wide], axis=0)
     return there - against_mid_db(target, lowest_db), heard
