@@ -244,7 +244,6 @@ class TestSections:
         )
         assert (after - before)[-4:] == pytest.approx(6.0, abs=0.2)
 
-
     def test_a_short_track_stands_for_itself(self) -> None:
         """In two halves, the second of which begins earlier than it counts; in one piece what is too short for that."""
         rate, rng = 44_100, np.random.default_rng(5)
