@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from dsp.audio import Samples
 from dsp.kernels import BandLevels, median_crest_db, spread_db
 from dsp.segments import Segments
-from dsp.units import FLOOR_DB, db_from_power
 
 CROSSOVERS_HZ = (200.0, 3200.0)
 BANDS = ("low", "mid", "high", "whole")
@@ -72,55 +71,20 @@ class DynamicsMeter:
         return Dynamics(*self._segments.result())
 
 
-FINE_STEPS = 256
-"""Steps of a fine course in a decibel, from `FLOOR_DB`, which is silence."""
-
-
-def fine_code(power: Array) -> NDArray[np.uint16]:
-    """Mean squares as a `FineCourse` holds them: from -200 to +56 dBFS."""
-    return np.clip(np.rint((db_from_power(power) - FLOOR_DB) * FINE_STEPS), 0, 65_535).astype(np.uint16)
-
-
-@dataclass(frozen=True, eq=False)
-class FineCourse:
-    """Mean squares of hours in half the memory of single precision; a stretch of them is linear again.
-
-    code: of `fine_code`. amplitude: stretches are roots of what was coded.
-    """
-
-    code: NDArray[np.uint16]
-    amplitude: bool = False
-
-    def __len__(self) -> int:
-        return len(self.code)
-
-    def __getitem__(self, span: slice) -> NDArray[np.float32]:
-        code = self.code[span]
-        level_db = code.astype(np.float32) / np.float32(FINE_STEPS) + np.float32(FLOOR_DB)
-        return np.where(code > 0, np.float32(10.0) ** (level_db / np.float32(20.0 if self.amplitude else 10.0)), 0.0)
-
-
-Heard = Array | FineCourse
-
-
-def figures(power: Sequence[Heard] | Array, peak: Heard) -> NDArray[np.float64]:
+def figures(power: Sequence[Array] | Array, peak: Array) -> NDArray[np.float64]:
     """How compressed a stretch is: crest factor and the spread of low, mid and high band, dB, shape (4,).
 
-    power: mean square of low, mid, high and whole band every 10 ms; peak: of the whole band, linear; courses of equal
-    length and kind. Crest: the median, over the louder half of all windows of 0.4 s, of peak to mean power. Spread: P95
-    less P50 of the level over 50 ms. Silent stretches are left out. All windows slide by 10 ms, so that it does not
+    power: mean square of low, mid, high and whole band every 10 ms; peak: of the whole band, linear; all in single or
+    in double precision. Crest: the median, over the louder half of all windows of 0.4 s, of peak to mean power. Spread:
+    P95 less P50 of the level over 50 ms. Silent stretches are left out. All windows slide by 10 ms, so that it does not
     matter where in a beat the track begins; those that reach over the ends see silence there, as they would if silence
     were part of the track.
     """
     if len(peak) < 2 * CREST_SEGMENTS:
         return np.zeros(4)
-    whole = _linear(power[3])
+    *bands, whole, peak = (np.ascontiguousarray(course) for course in (*power, peak))
     if whole.max() <= SILENT:
         return np.zeros(4)
-    crest_db = median_crest_db(whole, _linear(peak), CREST_SEGMENTS, HEARD_DB)
-    spreads_db = (spread_db(_linear(band), whole, SPREAD_SEGMENTS, CREST_SEGMENTS, HEARD_DB) for band in power[:3])
+    crest_db = median_crest_db(whole, peak, CREST_SEGMENTS, HEARD_DB)
+    spreads_db = (spread_db(band, whole, SPREAD_SEGMENTS, CREST_SEGMENTS, HEARD_DB) for band in bands)
     return np.array([crest_db, *(min(spread, WIDEST_DB) for spread in spreads_db)])
-
-
-def _linear(course: Heard) -> Array:
-    return np.ascontiguousarray(course[:])

@@ -13,9 +13,7 @@ from dsp.meters.dynamics import (
     CROSSOVERS_HZ,
     SEGMENT_S,
     DynamicsMeter,
-    FineCourse,
     figures,
-    fine_code,
 )
 from dsp.segments import Segments
 
@@ -171,26 +169,12 @@ def test_figures_are_their_twin(segments):
     wanted = plain_figures(course, peak)
     np.testing.assert_allclose(figures(course, peak), wanted, atol=1e-3)
     np.testing.assert_allclose(figures(course.astype(np.float32), peak.astype(np.float32)), wanted, atol=1e-3)
-    fine = [FineCourse(fine_code(band)) for band in course]
-    np.testing.assert_allclose(figures(fine, FineCourse(fine_code(peak**2), amplitude=True)), wanted, atol=2e-3)
-
-
-def test_fine_course_is_what_was_coded():
-    """Within half of 1/256 dB, far above full scale too; silence is silence."""
-    power = 10.0 ** np.append(np.random.default_rng(2).uniform(-19.9, 5.6, 5000), -np.inf)
-    code = fine_code(power)
-    for course, wanted in ((FineCourse(code), power), (FineCourse(code, amplitude=True), power**0.5)):
-        assert len(course) == len(power)
-        np.testing.assert_allclose(course[10:], wanted[10:], rtol=5e-4)
-    assert not FineCourse(fine_code(np.array([0.0, 1e-20])))[:].any()
 
 
 def test_figures_of_next_to_nothing():
     """Shorter than two windows of the crest factor, or silent: no figures."""
     assert not figures(np.ones((4, 79)), np.ones(79)).any()
     assert not figures(np.zeros((4, 500)), np.zeros(500)).any()
-    silence = FineCourse(fine_code(np.zeros(500)))
-    assert not figures([silence] * 4, silence).any()
 
 
 # --- the grid itself
