@@ -22,12 +22,13 @@ from matcher.album_state import Planned, State, key_of, opened_state
 from matcher.album_targets import Limits, loudnesses, targets
 from matcher.analysis import analyze, check_fit
 from matcher.io import output_format, shown
-from matcher.matching import CORRECTIONS, corrected, plan_known, rendered_closer
+from matcher.matching import plan_known
 from matcher.planner.search import Known
 from matcher.plans import Plan, Step
 from matcher.profile import Profile
 from matcher.reference import Reference
-from matcher.rendering import Rendered, render
+from matcher.refining import CORRECTIONS, refined, rendered_closer
+from matcher.rendering import Accept, Rendered, render
 from matcher.version import VERSION
 
 Item = TypeVar("Item")
@@ -212,7 +213,7 @@ class _Work:
         if all(kept):
             return [k for k in kept if k is not None]
         self.state.clear_staging()
-        plans = _closer(sources, [Plan.from_json(p.plan) for _, p in side])
+        plans = _closer([job for job, _ in side], [Plan.from_json(p.plan) for _, p in side])
         with Side.of(sources) as whole:
             format = output_format(whole, Path(side[0][0].name), self.bit_depth)
         made: list[TrackReport] = []
@@ -335,23 +336,29 @@ def _with_gain(plan: Plan) -> Plan:
 def _rendered(item: tuple[Job, Planned], *, staging: Path, bit_depth: int | None) -> tuple[str, Figures]:
     job, planned = item
 
-    def rendered(plan: Plan, last: bool) -> Rendered:
-        def accept(found: Rendered) -> bool:
-            return last or corrected(plan, found) is None
-
+    def rendered(plan: Plan, accept: Accept) -> Rendered:
         return render(job.source, plan, staging / job.name, force=True, bit_depth=bit_depth, accept=accept)
 
-    made, result = rendered_closer(rendered, Plan.from_json(planned.plan))
+    made = Plan.from_json(planned.plan)
+    made, result = rendered_closer(rendered, made, _behind_repairs(job, made))
     return made.to_json(), Figures.of(result.profile)
 
 
-def _closer(sources: Sequence[Path], plans: list[Plan]) -> list[Plan]:
-    """The plans with their gains set right by what the whole side measures."""
+def _behind_repairs(job: Job, plan: Plan) -> Profile | None:
+    """The track as the plan's chain is given it; None where repairs come before that: they were not measured alone."""
+    return None if plan.repairs.active() else job.before
+
+
+def _closer(jobs: Sequence[Job], plans: list[Plan]) -> list[Plan]:
+    """The plans set right by what the whole side measures."""
     if len(set(p.to_json() for p in plans)) == 1 and len(plans) > 1:
         return plans  # one plan is for the whole, and no track of it has a loudness of its own
     for _ in range(CORRECTIONS):
-        found = measured_side(sources, plans)
-        closer = [corrected(p, Rendered(profile, {})) for p, profile in zip(plans, found, strict=True)]
+        found = measured_side([job.source for job in jobs], plans)
+        closer = [
+            refined(plan, _behind_repairs(job, plan), Rendered(profile, {}))
+            for job, plan, profile in zip(jobs, plans, found, strict=True)
+        ]
         if not any(closer):
             break
         plans = [better or plan for better, plan in zip(closer, plans, strict=True)]

@@ -11,7 +11,6 @@ from pathlib import Path
 import msgspec
 
 from dsp.audio import Audio
-from dsp.effects.gain import Gain
 from dsp.units import gain_from_db
 from matcher import masters
 from matcher.aims import Aims
@@ -28,16 +27,13 @@ from matcher.plans import Plan, Step, Track
 from matcher.preset_choosing import Choice
 from matcher.profile import Profile
 from matcher.reference import DIMENSIONS, Record, Reference
-from matcher.rendering import Noise, Rendered, render
+from matcher.refining import rendered_closer
+from matcher.rendering import Accept, Noise, Rendered, render
 from matcher.reporting import Report
 from matcher.suitability import condition, suitability
 
 Stages = Callable[[str, float], None]
 """Called with the name of the stage and the share of it that is done, 0 to 1."""
-
-CORRECTIONS = 2
-CLOSE_LU = 0.1
-"""A full render this far from the loudness the plan was heading for is made again, at most `CORRECTIONS` times."""
 
 
 def plan(
@@ -106,7 +102,7 @@ def match(
     with _prepared(target, asked, aims, use_cache, stages) as ready:
         made = _planned(ready, aims, stages, use_cache)
 
-        def rendered(plan: Plan, last: bool) -> Rendered:
+        def rendered(plan: Plan, accept: Accept) -> Rendered:
             return render(
                 ready.sound,
                 plan,
@@ -118,10 +114,10 @@ def match(
                 replay_gain=replay_gain,
                 threads=threads,
                 progress=None if stages is None else lambda done: stages("render", done),
-                accept=lambda found: last or corrected(plan, found) is None,
+                accept=accept,
             )
 
-        made, result = rendered_closer(rendered, made)
+        made, result = rendered_closer(rendered, made, ready.before)
         if residual is not None:
             write_residual(Path(residual), ready.sound)
     if use_cache and made.steps:
@@ -136,21 +132,6 @@ def match(
         rendered=result,
         seconds=time.perf_counter() - started,
     )
-
-
-def rendered_closer(rendered: Callable[[Plan, bool], Rendered], made: Plan) -> tuple[Plan, Rendered]:
-    """Render, and again with the gain set right by what the full render measured, until the loudness is met.
-
-    rendered: takes the plan and whether this is the last try. What is still to be corrected it is not to put in place:
-    whatever stops the work before its end, there is no file.
-    """
-    for left in reversed(range(CORRECTIONS + 1)):
-        result = rendered(made, not left)
-        closer = corrected(made, result) if left else None
-        if closer is None:
-            break
-        made = closer
-    return made, result
 
 
 @dataclass(frozen=True, eq=False)
@@ -279,22 +260,6 @@ def _serves(goal: Reference, profile: Record) -> tuple[str, ...]:
     """What a reference is for, where that is not everything."""
     serves = goal.serves(profile)
     return () if serves == DIMENSIONS else serves
-
-
-def corrected(made: Plan, result: Rendered) -> Plan | None:
-    """The plan with its gain set right by what the full render measured; None where it is right already."""
-    step = made.step("gain")
-    if step is None or made.goal_lufs is None:
-        return None
-    missing = made.goal_lufs - result.profile.integrated_lufs
-    if abs(missing) <= CLOSE_LU:
-        return None
-    limited = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)
-    gain = Gain(gain_db=round(step.settings.gain_db + missing * (1.0 + min(limited, 6.0) / 6.0), 4))
-    because = f"{step.because} The full render missed that by {-missing:+.2f} LU, and the gain was corrected."
-    better = msgspec.structs.replace(step, settings=gain, because=because.strip())
-    steps = tuple(better if s is step else s for s in made.steps)
-    return msgspec.structs.replace(made, steps=steps)
 
 
 def _warnings(target: Source, before: Profile, asked: Blend | Choice | Reference, goal: Reference) -> tuple[str, ...]:

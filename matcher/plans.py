@@ -35,6 +35,11 @@ class Step(Bounded, frozen=True, kw_only=True):
             raise SettingsError(f"step.settings: {self.settings!r} is no effect's settings")
 
     @property
+    def effect(self) -> str:
+        """Its name, as in JSON."""
+        return str(self.settings.__struct_config__.tag)
+
+    @property
     def effective(self) -> Settings:
         """The settings with the amount taken in."""
         settings: Settings = self.settings
@@ -125,7 +130,7 @@ class Plan(Bounded, frozen=True, kw_only=True):
     def step(self, effect: str) -> Step | None:
         """The first step with an effect of this name."""
         for step in self.steps:
-            if step.settings.__struct_config__.tag == effect:
+            if step.effect == effect:
                 return step
         return None
 

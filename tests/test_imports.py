@@ -61,6 +61,7 @@ LAYERS = {
     "matcher.presets": "matcher.reference matcher.io",
     "matcher.preset_*": "matcher.preset_* matcher.presets matcher.priors matcher.planner matcher.planner.*",
     "matcher.remaining": "matcher.planner.*",
+    "matcher.refining": "matcher.planner.*",
     "matcher.reporting": "matcher.rendering matcher.distance matcher.aims matcher.remaining",
     "matcher.priors": "dsp.effect",
     "matcher.music": "matcher.analysis",
@@ -68,7 +69,7 @@ LAYERS = {
     "matcher.damage": "matcher.analysis matcher.mending",
     "matcher.masters": "matcher.plans matcher.cache",
     "matcher.matching": "matcher.planner matcher.reporting matcher.blending matcher.suitability matcher.masters"
-    " matcher.damage matcher.preset_*",
+    " matcher.damage matcher.preset_* matcher.refining",
     "matcher.restoring": "matcher.damage matcher.rendering matcher.planner",
     "matcher.memory": "",
     "matcher.executors": "matcher.version matcher.memory",

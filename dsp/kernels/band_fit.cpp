@@ -11,7 +11,7 @@ using Vector = std::vector<double>;
 
 enum Shape { PEAK, LOW_SHELF, HIGH_SHELF };
 constexpr double STEPS[3] = {0.02, 0.05, 0.03};  // for derivatives
-constexpr double PULL = 0.02;                    // towards small gains, which keeps two bands from fighting each other
+constexpr double PULL = 0.1;                     // towards small gains: two bands that fight each other go anywhere
 constexpr double LEAST_GAIN = 1e-6;              // of the summed squares, as a share: a round that takes off less is the last
 constexpr int ATTEMPTS = 4;                      // of a round, each with shorter steps
 

@@ -11,7 +11,7 @@ from dsp.effects.eq import Band, Curve, Eq
 from dsp.effects.width import Width
 from matcher.planner import tone, width
 from matcher.planner.bands import LARGEST_DB, fit_bands
-from matcher.planner.gaussian import Array, Estimate
+from matcher.planner.gaussian import Array
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
 
 WORTH_DB = 0.1
@@ -27,32 +27,33 @@ FITTED_HZ = np.append(20.0, THIRD_OCTAVES_HZ)
 
 
 def drawn_eq(
-    curve_db: Array, believed: Estimate, target: Profile, exact: bool, start: tuple[Band, ...] = ()
+    curve_db: Array, heard: NDArray[np.bool_], target: Profile, exact: bool, start: tuple[Band, ...] = ()
 ) -> Eq:
     """The equalizer for a curve at `THIRD_OCTAVES_HZ`, less its level, with no boost above `LARGEST_DB` anywhere.
 
     exact: what bands leave is drawn as well. start: bands of a curve much like this one.
     """
-    if np.abs(curve_db[believed.heard]).max(initial=0.0) < WORTH_DB:
+    if np.abs(curve_db[heard]).max(initial=0.0) < WORTH_DB:
         return Eq()
-    weight = _weight(believed)
+    weight = _weight(heard)
     level = _level_db(curve_db, weight, target, exact)
     most_db = LARGEST_DB
     while True:
-        wanted = np.minimum(curve_db - level, most_db)
+        # In hundredths, so that what differs by rounding alone takes the same path: many bands fit a curve as well.
+        wanted = np.rint(np.minimum(curve_db - level, most_db) * 100.0) / 100.0
         top_hz = min(20_000.0, target.bandwidth_hz)
         start = fit_bands(FITTED_HZ, _with_edge(wanted), _with_edge(weight), start=start, top_hz=top_hz)
         eq = Eq(bands=tuple(_rounded(b) for b in start))
         if exact:
-            eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, believed.heard),))
+            eq = msgspec.structs.replace(eq, curves=(_rest(wanted, eq, heard),))
         over_db = float(eq.response_db(EVERYWHERE_HZ, "mid").max()) - LARGEST_DB + BETWEEN_DB
         if over_db <= 0.0:
             return eq
         most_db -= over_db + 0.01
 
 
-def _weight(believed: Estimate) -> Array:
-    return np.where(believed.heard, 1.0, 0.3)
+def _weight(heard: NDArray[np.bool_]) -> Array:
+    return np.where(heard, 1.0, 0.3)
 
 
 def _level_db(curve_db: Array, weight: Array, target: Profile, exact: bool) -> float:
@@ -97,12 +98,14 @@ def drawn_width(side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: f
     return Width(side=side, focus_below_hz=focus_below_hz, focus_depth_db=focus_depth_db)
 
 
-def exact_width(side_db: Array, curve_db: Array, eq: Eq, believed: Estimate, target: Profile) -> Width:
+def exact_width(
+    side_db: Array, curve_db: Array, eq: Eq, heard: NDArray[np.bool_], target: Profile
+) -> Width:
     """The width with which the side comes to `curve_db` + `side_db`, whatever the equalizer does with it before.
 
     As closely drawn as the equalizer, so that what both together raise meets its bound and stays there.
     """
-    wanted = curve_db - _level_db(curve_db, _weight(believed), target, exact=True) + side_db
+    wanted = curve_db - _level_db(curve_db, _weight(heard), target, exact=True) + side_db
     whole_db = np.interp(np.log2(REST_HZ), np.log2(THIRD_OCTAVES_HZ), np.minimum(wanted, LARGEST_DB))
     gain_db = np.clip(whole_db - eq.response_db(REST_HZ, "side"), DEEPEST_CUT_DB, -DEEPEST_CUT_DB)
     raised_db, nearest = eq.response_db(EVERYWHERE_HZ, "side"), np.searchsorted(REST_HZ, EVERYWHERE_HZ)

@@ -180,7 +180,7 @@ def believed(
     judged: Density,
     wanted_density_db: Array,
 ) -> Believed:
-    """What the plan keeps of the estimates, in hundredths of a dB."""
+    """What the plan keeps of the estimates, in hundredths of a dB; more exactly what is wanted."""
     rows = zip(NAMES, judged.target_db, judged.reference_db, judged.believed_db, wanted_density_db, strict=True)
     return Believed(
         frequency_hz=tuple(round(float(hz), 1) for hz in tone.frequency_hz),
@@ -230,7 +230,7 @@ def _curve(estimate: Estimate, wanted_db: Array) -> Curve:
         difference_db=_all_hundredths(estimate.difference_db),
         believed_db=_all_hundredths(estimate.mean_db),
         sd_db=_all_hundredths(estimate.sd_db),
-        wanted_db=_all_hundredths(wanted_db),
+        wanted_db=tuple(round(float(v), 5) + 0.0 for v in wanted_db),  # a full render is held to them
     )
 
 

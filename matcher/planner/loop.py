@@ -6,31 +6,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dsp.effects.width import Width
 from matcher.aims import Aims
 from matcher.analysis import Progress
 from matcher.io import AudioSource
-from matcher.planner import density, dynamics, explain, tone, width
+from matcher.planner import density, dynamics, explain, shaping, tone, width
 from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
 from matcher.planner.gaussian import Array, Estimate, asks_for_more
 from matcher.planner.likeness import Moments
 from matcher.planner.search import LIMITING, Beliefs, Goal, Known, Search
 from matcher.planner.sections import Bench, Trial, pick
+from matcher.planner.shaping import Curves, Shape
 from matcher.planner.steps import steps_of, track
 from matcher.plans import Plan
-from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Profile
 from matcher.reference import Reference
 
 ROUNDS = 5
 SHAPING_ROUNDS = 2
 """In these tone, width and dynamics are corrected, too; the others set the gain alone."""
 MOST_SHAPING_ROUNDS = 4
-"""In these tone and width are, where everything is to be matched, and all three where gain went up by `FAR_DB`."""
-FAR_DB = 1.0
-"""It changes what the limiter does to the sound."""
+"""In these tone and width are, where everything is to be matched."""
 CLOSE_LU = 0.03
 WORTH_DENSITY_DB = 0.3
 SATURATED = 0.5
@@ -78,7 +76,7 @@ def make_plan(
     beliefs = Beliefs(curve, sides, dense)
     goal = _goal(target, reference, aims, at, beliefs)
     found = _search(bench, at, target, aims, goal, beliefs, progress or (lambda done: None))
-    goal_lufs = goal.loudness_lufs + target.edges_lu
+    goal_lufs, curves = goal.loudness_lufs + target.edges_lu, goal.curves
     plan = Plan(
         target=track(target),
         references=tuple(track(p) for p in reference.tracks),
@@ -87,10 +85,15 @@ def make_plan(
         steps=steps_of(target, reference, aims, goal, found, beliefs),
         remarks=explain.remarks(target, reference, aims, goal_lufs, found.held_back, beliefs.density),
         believed=explain.believed(
-            beliefs.tone, goal.tone_db, beliefs.width, goal.side_db + goal.focus_db, beliefs.density, goal.density_db
+            beliefs.tone,
+            curves.tone_db,
+            beliefs.width,
+            curves.side_db + curves.focus_db,
+            beliefs.density,
+            goal.density_db,
         ),
     )
-    moved = any(step.settings.__struct_config__.tag == "gain" for step in plan.steps)
+    moved = plan.step("gain") is not None
     return Fitted(plan, found.reached_lufs + target.edges_lu if moved else target.integrated_lufs)
 
 
@@ -100,24 +103,16 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
     asked_db = curve.mean_db * aims.amount * aims.eq
     tone_db = np.minimum(asked_db, LARGEST_DB)
     exact = asks_for_more(aims.belief)
-    eq = drawn_eq(tone_db, curve, target, exact)
+    eq = drawn_eq(tone_db, curve.heard, target, exact)
     side_db, wide = np.zeros(len(THIRD_OCTAVES_HZ)), Width()
     if sides is not None and share > 0.0:
         if exact:  # where the mid may not be raised as far as is asked for, the side still may
             side_db = sides.side.mean_db * share + (asked_db - tone_db) * aims.width
-            wide = exact_width(side_db, tone_db, eq, curve, target)
+            wide = exact_width(side_db, tone_db, eq, curve.heard, target)
         else:
             side_db = (sides.side.mean_db - sides.focus_db) * share
             wide = drawn_width(side_db, eq, sides.focus_below_hz, sides.focus_depth_db * share)
-    return Search(
-        eq=eq,
-        width=wide,
-        gain_db=0.0,
-        ceiling_dbtp=aims.ceiling_dbtp,
-        curve_db=tone_db,
-        side_db=side_db,
-        exact=exact,
-    )
+    return Search(Shape(eq, wide, tone_db, side_db, exact), gain_db=0.0, ceiling_dbtp=aims.ceiling_dbtp)
 
 
 def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs: Beliefs) -> Goal:
@@ -127,20 +122,21 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     judged = beliefs.density
     dense = judged.own_db + (judged.believed_db - judged.own_db) * aims.amount * aims.dynamics
     ceiling_dbtp = aims.ceiling_dbtp
-    if at.exact:
+    if at.shape.exact:
         ceiling_dbtp = _ceiling_dbtp(reference, aims, judged, dense, loudness)
     else:  # peak to loudness is not asked for: the gain leaves it, and the limiter takes what stands above the ceiling
         above_db = target.true_peak_dbtp + loudness - target.isolated_lufs - ceiling_dbtp
         dense[4] = min(0.0, -above_db) if aims.limiter else 0.0
-    return Goal(
-        tone_db=at.curve_db,
-        side_db=at.side_db,
-        focus_below_hz=at.width.focus_below_hz,
-        focus_depth_db=at.width.focus_depth_db,
-        density_db=dense,
-        loudness_lufs=loudness,
-        ceiling_dbtp=ceiling_dbtp,
+    shape = at.shape
+    curves = Curves(
+        tone_db=shape.tone_db,
+        side_db=shape.side_db,
+        focus_below_hz=shape.width.focus_below_hz,
+        focus_depth_db=shape.width.focus_depth_db,
+        heard=beliefs.tone.heard,
+        share=shaping.share_made_good(beliefs.tone.music_db, shape.exact),
     )
+    return Goal(curves, density_db=dense, loudness_lufs=loudness, ceiling_dbtp=ceiling_dbtp)
 
 
 def _ceiling_dbtp(reference: Reference, aims: Aims, judged: density.Density, dense_db: Array, lufs: float) -> float:
@@ -163,15 +159,16 @@ def _search(
     own_db = beliefs.density.own_db
     denser_db = np.minimum(goal.density_db - own_db, 0.0)[:4]
     wanted, dense = own_db[:4] + denser_db, bool((denser_db < -WORTH_DENSITY_DB).any())
-    shapes = not (at.eq.is_neutral() and at.width.is_neutral())
+    shapes = not at.shape.is_neutral
     if not shapes and not dense and abs(move) < WORTH_DB / 2:
         return at
-    at.gain_db, at.ceiling_dbtp = move, goal.ceiling_dbtp
+    linear = bench.tried(at.linear())
+    at.gain_db, at.ceiling_dbtp = move - (linear.isolated_lufs - before.isolated_lufs), goal.ceiling_dbtp
     compressor = Compression(bench, goal, wanted) if dense else None
     if compressor is not None:
-        compressor.fit(at, bench.tried(at.linear()))
+        compressor.fit(at, linear)
+        at.gain_db = move - (bench.tried(*at.stages(aims)[:2]).isolated_lufs - before.isolated_lufs)
     with ThreadPoolExecutor(max_workers=1) as beside:
-        step_db = 0.0
         for turn in range(ROUNDS):
             progress((turn + 1) / (ROUNDS + 1))
             *shaped, loud = at.stages(aims)
@@ -180,13 +177,11 @@ def _search(
             at.reduction_p95_db = trial.reduction_p95_db
             gained = trial.isolated_lufs - before.isolated_lufs
             at.reached_lufs = target.isolated_lufs + gained
-            far = step_db > FAR_DB
             step_db = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
-            shaping = turn < SHAPING_ROUNDS or (turn < MOST_SHAPING_ROUNDS and far and not at.held_back)
             tone_moved, moved = None, False
-            if shapes and (shaping or (at.exact and turn < MOST_SHAPING_ROUNDS)):
-                tone_moved = beside.submit(_corrected, bench, at, goal, trial, beliefs.tone, target)
-            if compressor is not None and shaping:
+            if shapes and turn < (MOST_SHAPING_ROUNDS if at.shape.exact else SHAPING_ROUNDS):
+                tone_moved = beside.submit(_corrected, bench, at, goal.curves, trial, target)
+            if compressor is not None and turn < SHAPING_ROUNDS:
                 moved = compressor.corrected(at, trial, linear)
             if tone_moved is not None:
                 moved |= tone_moved.result()
@@ -230,52 +225,13 @@ class Compression:
         return True
 
 
-def _corrected(
-    bench: Bench, at: Search, goal: Goal, trial: Trial, believed: Estimate, target: Profile
-) -> bool:
+def _corrected(bench: Bench, at: Search, wanted: Curves, trial: Trial, target: Profile) -> bool:
     """Add what is missing of the wanted tone and width, if anything is, and try them at once."""
-    moved = _reshaped(at, goal, bench.before.balance, trial.balance, believed, target)
+    tone_db, side_db = shaping.missing(at.shape, wanted, bench.before.balance, trial.balance)
+    moved = shaping.add(at.shape, tone_db, side_db, wanted, target)
     if moved:
         bench.tried(at.linear())
     return moved
-
-
-def _reshaped(at: Search, goal: Goal, before: Balance, after: Balance, believed: Estimate, target: Profile) -> bool:
-    """Tone and width with what is missing of them; whether anything was."""
-    made = after.balance_db() - before.balance_db()
-    missing = np.where(believed.heard, _correctable(goal.tone_db - made, believed.heard, at.exact), 0.0)
-    moved, drawn_db = False, at.curve_db
-    if not at.eq.is_neutral() and np.abs(missing).max() > WORTH_DB:
-        deepest_db = tone.MOST_ASKED_DB if at.exact else LARGEST_DB
-        at.curve_db = np.clip(at.curve_db + missing, -deepest_db, LARGEST_DB)
-        start = () if at.exact else at.eq.bands
-        at.eq, moved = drawn_eq(at.curve_db, believed, target, at.exact, start), True
-    if at.width.is_neutral() or not width.has_side(before) or not width.has_side(after):
-        return moved
-    if at.exact:  # by itself, and not against a mid that falls short
-        wanted, made = goal.tone_db + goal.side_db, after.balance_db("side") - before.balance_db("side")
-    else:
-        wanted = goal.side_db + goal.focus_db
-        wider = [p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (before, after)]
-        made = wider[1] - wider[0]
-    seen = width.side_heard(before) & (goal.focus_db > -1.0)
-    error = _correctable(wanted - made, seen, at.exact, keep_level=True)
-    if at.exact and (moved or np.abs(error).max() > 2.0 * WORTH_DB):
-        error -= at.curve_db - drawn_db  # of which the side has its share
-        at.side_db = np.clip(at.side_db + error, -width.LARGEST_ASKED_DB, width.LARGEST_ASKED_DB)
-        at.width, moved = exact_width(at.side_db, at.curve_db, at.eq, believed, target), True
-    elif np.abs(error).max() > 2.0 * WORTH_DB:
-        at.side_db = np.clip(at.side_db + error, -width.LARGEST_DB, width.LARGEST_DB)
-        at.width, moved = drawn_width(at.side_db, at.eq, goal.focus_below_hz, goal.focus_depth_db), True
-    return moved
-
-
-def _correctable(error_db: Array, heard: NDArray[np.bool_], exact: bool, *, keep_level: bool = False) -> Array:
-    """What of a deviation is corrected: all of it, or what is as smooth as mastering."""
-    if not exact:
-        return tone.smoothed(error_db, heard, keep_level=keep_level)
-    level = 0.0 if keep_level or not heard.any() else error_db[heard].mean()
-    return np.where(heard, error_db - level, 0.0)
 
 
 def _gain_step(at: Search, aims: Aims, trial: Trial, driven_lufs: float, missing_lu: float) -> float:

@@ -9,14 +9,13 @@ import numpy as np
 from dsp.chain import Chain
 from dsp.effect import Settings
 from dsp.effects.compressor import Compressor
-from dsp.effects.eq import Eq
 from dsp.effects.gain import Gain
 from dsp.effects.limiter import Limiter
-from dsp.effects.width import Width
 from matcher.aims import Aims
 from matcher.planner import density, explain, width
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.sections import Trial
+from matcher.planner.shaping import Curves, Shape
 
 QUANTISING_DB = 0.02
 """The limiter stays this far below the ceiling, for the steps of the file's bit depth."""
@@ -49,35 +48,21 @@ class Known:
 class Goal:
     """Where the loop is heading, with the amounts already taken in."""
 
-    tone_db: Array
-    side_db: Array
-    """Of the side against the mid, without the gathered low end."""
-    focus_below_hz: float
-    focus_depth_db: float
+    curves: Curves
     density_db: Array
     """Change of the five figures of `density`."""
     loudness_lufs: float
     """As if silence lay around the track."""
     ceiling_dbtp: float
 
-    @property
-    def focus_db(self) -> Array:
-        """The gathered low end's part of the side."""
-        return width.focus_db(self.focus_below_hz, self.focus_depth_db)
-
 
 @dataclass
 class Search:
     """Where the loop stands."""
 
-    eq: Eq
-    width: Width
+    shape: Shape
     gain_db: float
     ceiling_dbtp: float
-    curve_db: Array
-    side_db: Array
-    exact: bool = False
-    """Whether what a few bands leave of the wanted curves is made as well: where more is asked for than is believed."""
     compressor: Compressor = field(default_factory=Compressor)
     knee_db: float = 0.0
     reduction_p95_db: float = 0.0
@@ -106,7 +91,7 @@ class Search:
 
     def linear(self) -> Chain:
         """Tone and width alone."""
-        return Chain(Chain((self.eq, self.width)).active())
+        return Chain(Chain((self.shape.eq, self.shape.width)).active())
 
     def stages(self, aims: Aims) -> tuple[Chain, Chain, Chain]:
         """The whole chain: tone and width, the compressor, what makes it loud."""

@@ -24,6 +24,10 @@ from matcher.profile import Balance, Profile
 SECTION_S = 5.0
 COUNT = 6
 """Eight stand for a track no better: they miss its tone and density by as much, its loudness by 0.01 LU less."""
+RANKS = np.linspace(1.0, 0.05, COUNT)
+"""Of loudness: of all stretches, how many are no louder than each section."""
+SHARES = -np.diff([1.0, *(RANKS[1:] + RANKS[:-1]) / 2.0, 0.0]) * COUNT
+"""How much of a track each stands for, half-way to its neighbours: the loudest, most limited, for least."""
 SHORT_S = 40.0
 """A track up to this long stands for itself."""
 QUIETEST_DB = 25.0
@@ -44,6 +48,8 @@ class Section:
 
     samples: Samples
     run_in: int
+    share: float = 1.0
+    """How much of the track it stands for, against the mean of all sections."""
 
 
 def pick(profile: Profile, audio: AudioSource) -> list[Section]:
@@ -63,17 +69,17 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     order = order[energy[order] > energy.max() * 10.0 ** (-QUIETEST_DB / 10.0)]
     taken = np.zeros(len(energy) + length, dtype=bool)
     starts = []
-    for rank in np.linspace(1.0, 0.05, COUNT):
+    for rank, share in zip(RANKS, SHARES, strict=True):
         free = [i for i in order[: max(1, int(np.ceil(rank * len(order))))] if not taken[i : i + length].any()]
         if not free:
             continue
         taken[free[-1] : free[-1] + length] = True
-        starts.append(int((first + free[-1]) * HOP * rate / 100 + 0.5))
+        starts.append((int((first + free[-1]) * HOP * rate / 100 + 0.5), share))
     sections = []
-    for start in sorted(starts):  # in this order, since some formats can only be read on from where one is
+    for start, share in sorted(starts):  # in this order, since some formats can only be read on from where one is
         run_in = min(start, int(RUN_IN_S * rate))
         count = min(int(SECTION_S * rate), audio.length_samples - start)
-        sections.append(Section(audio.read(start - run_in, run_in + count), run_in))
+        sections.append(Section(audio.read(start - run_in, run_in + count), run_in, float(share)))
     return sections
 
 
@@ -111,7 +117,7 @@ class Trial:
         spectrum = LongSpectrum(self.sample_rate_hz)
         fade = np.sin(np.linspace(0.0, np.pi / 2.0, round(FADE_S * self.sample_rate_hz), dtype=np.float32)) ** 2
         for section in self.sections:
-            counted = section.samples[:, section.run_in :]
+            counted = section.samples[:, section.run_in :] * np.float32(np.sqrt(section.share))
             edge = min(len(fade), counted.shape[1] // 2)
             spectrum.update(counted[:, :edge] * fade[:edge])
             spectrum.update(counted[:, edge : counted.shape[1] - edge])
@@ -178,7 +184,7 @@ def try_chain(chain: Chain, sections: list[Section], sample_rate_hz: int) -> Tri
 
     def tried(section: Section) -> tuple[Section, NDArray[np.float32]]:
         run = chain.processor(sample_rate_hz, section.samples.shape[0])
-        made = Section(_whole(run, section.samples), section.run_in)
+        made = Section(_whole(run, section.samples), section.run_in, section.share)
         limited = run.measured().get("limiter", {}).get("reduction_db", np.zeros(0, dtype=np.float32))
         return made, limited[section.run_in * 100 // sample_rate_hz :]
 

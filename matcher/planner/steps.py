@@ -16,11 +16,12 @@ def steps_of(
 ) -> tuple[Step, ...]:
     """The chain with its reasons; no step for what changes nothing, and a limiter behind everything else."""
     steps = []
-    if not found.eq.is_neutral():
-        steps.append(Step(settings=found.eq, because=explain.tone(target, reference, beliefs.tone, goal.tone_db)))
-    if not found.width.is_neutral() and beliefs.width is not None:
-        because = explain.width(beliefs.width, goal.side_db + goal.focus_db)
-        steps.append(Step(settings=found.width, because=because))
+    shape, curves = found.shape, goal.curves
+    if not shape.eq.is_neutral():
+        steps.append(Step(settings=shape.eq, because=explain.tone(target, reference, beliefs.tone, curves.tone_db)))
+    if not shape.width.is_neutral() and beliefs.width is not None:
+        because = explain.width(beliefs.width, curves.side_db + curves.focus_db)
+        steps.append(Step(settings=shape.width, because=because))
     if not found.compressor.is_neutral():
         because = explain.dynamics(beliefs.density, goal.density_db, found.compressor, found.compressed_db)
         steps.append(Step(settings=found.compressor, because=because))

@@ -434,16 +434,16 @@ if name == "import":
                 now()
     sys.meta_path.insert(0, Finder())
 else:
-    import matcher.matching as m
-    real, corrected, seen = m.match, m.corrected, []
+    import matcher.matching as m, matcher.refining
+    real, seen = m.match, []
     def stages(stage, done):
         if stage == name and done >= float(share) or stage == "render" and seen and done >= 0.3:
             now()
-    def again(plan, result):
+    def again(plan, before, result):
         seen.append(plan)
         return plan
-    if name == "corrected":
-        m.corrected = again
+    if name == "refined":
+        matcher.refining.refined = again
     if name == "written":
         import matcher.verifying
         matcher.verifying.verify = lambda *rest, **more: now()
@@ -459,7 +459,7 @@ class TestInterruption:
     """Ctrl-C."""
 
     @pytest.mark.parametrize(
-        "stage", ["import matcher.matching", "analyze 0.2", "plan 0.2", "render 0.3", "corrected 0.3", "written"]
+        "stage", ["import matcher.matching", "analyze 0.2", "plan 0.2", "render 0.3", "refined 0.3", "written"]
     )
     def test_leaves_no_file_behind(self, mix: Audio, record: Audio, tmp_path: Path, stage: str) -> None:
         """At whatever stage it comes: the program interrupts itself as soon as that stage has come so far."""

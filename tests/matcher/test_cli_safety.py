@@ -15,6 +15,7 @@ import soundfile
 
 import matcher.cli
 import matcher.matching
+import matcher.refining
 import matcher.rendering
 import matcher.verifying
 from dsp.audio import Samples
@@ -95,7 +96,7 @@ class TestOnlyTheLastRenderIsPutInPlace:
             return render(*args, **options)
 
         monkeypatch.setattr(matcher.matching, "render", second_fails)
-        monkeypatch.setattr(matcher.matching, "corrected", lambda made, *rest: made)
+        monkeypatch.setattr(matcher.refining, "refined", lambda made, *rest: made)
         with pytest.raises(type(error)):
             match(mix_file, record_file, out, aims=QUICK, force=there is not None)
         assert len(count) == 2
@@ -104,9 +105,9 @@ class TestOnlyTheLastRenderIsPutInPlace:
     def test_corrections_end(self, mix_file: Path, record_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """After the last one the file is there, however far from the goal."""
         asked: list[Plan] = []
-        monkeypatch.setattr(matcher.matching, "corrected", lambda made, *rest: asked.append(made) or made)
+        monkeypatch.setattr(matcher.refining, "refined", lambda made, *rest: asked.append(made) or made)
         report = match(mix_file, record_file, mix_file.with_name("out.wav"), aims=QUICK)
-        assert len(asked) >= matcher.matching.CORRECTIONS
+        assert len(asked) >= matcher.refining.CORRECTIONS
         assert report.rendered.output is not None
         assert report.rendered.output.exists()
         assert sorted(contents(mix_file.parent)) == ["mix.wav", "out.wav", "record.wav"]

@@ -21,14 +21,15 @@ from dsp.meters.dynamics import figures
 from dsp.meters.loudness import isolated_lufs
 from matcher import Aims, analyze
 from matcher.io import open_audio
-from matcher.planner import bands, tone, width
+from matcher.planner import bands, shaping, tone, width
 from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import Levels, fit
-from matcher.planner.gaussian import Estimate, at_belief, credited, share_that_nears
+from matcher.planner.gaussian import STRANGERS_DB, at_belief, credited, share_that_nears
 from matcher.planner.loop import _gain_step
 from matcher.planner.search import FASTER_LIMITING, LIMITING, Search
-from matcher.planner.sections import COUNT, Bench, Section, Trial, pick, try_chain
+from matcher.planner.sections import COUNT, SHARES, Bench, Section, Trial, pick, try_chain
+from matcher.planner.shaping import Curves, Shape
 from matcher.profile import THIRD_OCTAVES_HZ
 
 Array = NDArray[Any]
@@ -140,7 +141,7 @@ def refined_by_numpy(
     settings: Array, shapes: Array, hz: Array, curve: Array, root: Array, low: Array, high: Array, rounds: int
 ) -> None:
     """The plain twin of `dsp.kernels.refine_bands`."""
-    step, pull = np.tile([0.02, 0.05, 0.03], len(shapes)), 0.02
+    step, pull = np.tile([0.02, 0.05, 0.03], len(shapes)), 0.1
 
     def responses(x: Array) -> Array:
         every = zip(shapes, x.reshape(-1, 3), strict=True)
@@ -215,11 +216,10 @@ class TestDrawing:
         """As wide as wanted on both sides of a narrow boost of the mid, and nowhere raised by more than 12 dB."""
         target: Any = SimpleNamespace(third_octaves_db=lambda: np.full(30, -30.0), bandwidth_hz=20_000.0)
         curve = band_db(Band(shape="peak", frequency_hz=500.0, gain_db=11.0, q=4.0), THIRD_OCTAVES_HZ)
-        heard = Estimate(THIRD_OCTAVES_HZ, curve, curve, curve, EVERYWHERE, 1.0)
-        eq = drawn_eq(curve, heard, target, exact=True)
+        eq = drawn_eq(curve, EVERYWHERE, target, exact=True)
         level = (curve - eq.response_db(THIRD_OCTAVES_HZ, "side")).mean()
         side = np.where(np.abs(np.log2(THIRD_OCTAVES_HZ / 500.0)) < 0.2, 0.0, 9.0) - level
-        made = exact_width(side, curve, eq, heard, target)
+        made = exact_width(side, curve, eq, EVERYWHERE, target)
         whole = eq.response_db(THIRD_OCTAVES_HZ, "side") + made.response_db(THIRD_OCTAVES_HZ)
         assert np.abs(whole - np.minimum(curve + side - level, 12.0)).max() < 1.0
         everywhere = np.geomspace(20.0, 20_000.0, 3001)
@@ -256,6 +256,48 @@ class TestSections:
             counted = np.concatenate([section.samples[:, section.run_in :] for section in sections], axis=1)
             np.testing.assert_array_equal(counted, audio.samples)
         assert sections[-1].run_in == 0
+
+
+    def test_a_section_counts_for_its_share(self) -> None:
+        """Of a mean spectrum, and not of its level against itself; the loudest stands for least."""
+        rate, time = 44_100, np.arange(44_100) / 44_100
+        low, high = (np.tile(0.1 * np.sin(2 * np.pi * hz * time), (2, 1)).astype(np.float32) for hz in (100.0, 1000.0))
+        levels = [
+            Trial([Section(low, 0, 0.5), Section(high, 0, share)], rate).balance.third_octaves_db()
+            for share in (0.5, 1.5)
+        ]
+        at = [int(np.argmin(np.abs(THIRD_OCTAVES_HZ - hz))) for hz in (100.0, 1000.0)]
+        assert (levels[1] - levels[0])[at] == pytest.approx([0.0, 4.77], abs=0.01)
+        made = try_chain(Chain((Gain(gain_db=3.0),)), [Section(low, 0, 0.5)], rate)
+        assert made.sections[0].share == 0.5
+        assert sum(SHARES) == pytest.approx(COUNT)
+        assert min(SHARES) == SHARES[0]
+
+
+class TestShaping:
+    """What a rendering lacks of tone and width."""
+
+    @pytest.mark.parametrize(("music_db", "share"), [(0.0, 1.0), (STRANGERS_DB, 0.5), (20.0, 0.14)])
+    def test_how_much_of_a_limiters_colour_is_made_good(self, music_db: float, share: float) -> None:
+        """All where the pieces are the same, hardly any beside a stranger; all where everything is asked for."""
+        assert shaping.share_made_good(music_db, exact=False) == pytest.approx(share, abs=0.005)
+        assert shaping.share_made_good(music_db, exact=True) == 1.0
+
+    @pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+    def test_corrections_come_to_rest(self, share: float) -> None:
+        """Where a limiter takes 2 dB of the bass, so much of them is given back as is to be, and then no more."""
+        wanted = np.linspace(-2.0, 2.0, 30)
+        colour = np.where(THIRD_OCTAVES_HZ < 150.0, -2.0, 0.0)
+        nothing = np.zeros(30)
+        curves = Curves(wanted, nothing, 0.0, 0.0, EVERYWHERE, share)
+        eq = Eq(bands=(Band(shape="peak", frequency_hz=1000.0, gain_db=1.0),))  # not neutral is all that counts
+        shape = Shape(eq, Width(), wanted, nothing, exact=False)
+        for _ in range(60):
+            before: Any = SimpleNamespace(balance_db=lambda: nothing)
+            after: Any = SimpleNamespace(balance_db=lambda made=shape.tone_db + colour: made)
+            shape.tone_db = shape.tone_db + shaping.missing(shape, curves, before, after)[0]
+        given = shape.tone_db - wanted
+        assert given[:5].mean() - given[-15:].mean() == pytest.approx(2.0 * share, abs=0.2)
 
 
 class TestBench:
@@ -336,7 +378,7 @@ class TestLoudness:
     def test_gain_that_gives_no_loudness_is_not_piled_up(self, missing_lu: float, faster: bool) -> None:
         """1.5 dB have given 0.6 LU: the limiter lets go faster before there is more of it, unless little is missing."""
         flat = np.zeros(len(THIRD_OCTAVES_HZ))
-        at = Search(eq=Eq(), width=Width(), gain_db=7.4, ceiling_dbtp=-1.0, curve_db=flat, side_db=flat)
+        at = Search(Shape(Eq(), Width(), flat, flat, exact=False), gain_db=7.4, ceiling_dbtp=-1.0)
         first: Any = SimpleNamespace(isolated_lufs=-9.41, share_unlimited=0.6)
         assert at.yielded(first, -5.0) == pytest.approx(0.8)
         at.gain_db = 8.86

@@ -16,10 +16,10 @@ from dsp.audio import Audio
 from dsp.effects.compressor import Compressor, CompressorBand
 from dsp.effects.gain import Gain
 from matcher import Aims, Plan, analyze, match, plan
-from matcher.matching import corrected
 from matcher.planner import density, explain
 from matcher.planner.dynamics import Levels
 from matcher.plans import Believed, Curve, Figure, Step, Track
+from matcher.refining import refined
 from matcher.remaining import Remaining, after_render, as_planned
 from matcher.reporting import curve_line, print_plan
 
@@ -101,7 +101,7 @@ class TestReasons:
         track = report.plan.target
         step = Step(settings=Gain(gain_db=6.0), because="So it was.")
         made = Plan(target=track, goal_lufs=report.after.isolated_lufs + 0.5, steps=(step,))
-        better = corrected(made, report.rendered)
+        better = refined(made, None, report.rendered)
         assert better.step("gain").settings.gain_db > 6.4
         said = "So it was. The full render missed that by -0.50 LU, and the gain was corrected."
         assert better.step("gain").because == said

@@ -1,0 +1,157 @@
+"""What a full render misses of its plan is set right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from msgspec.structs import replace as replaced
+
+from dsp.audio import Audio
+from dsp.effects.eq import Eq
+from dsp.effects.gain import Gain
+from dsp.effects.width import Width
+from matcher import Aims, Plan, Profile, Report, analyze, match, plan, render
+from matcher.demo import mastered, song
+from matcher.planner import tone, width
+from matcher.profile import THIRD_OCTAVES_HZ
+from matcher.refining import CLOSE_DB, CLOSE_LU, refined, rendered_closer
+from matcher.rendering import Accept, Rendered
+
+
+@pytest.fixture(scope="module")
+def reference() -> Audio:
+    """The piece of the mix, mastered: what its master did to the tone is wanted whole."""
+    return mastered(song(1, seconds=7.0))
+
+
+@pytest.fixture(scope="module")
+def before(mix: Audio) -> Profile:
+    return analyze(mix, use_cache=False)
+
+
+@pytest.fixture(scope="module", params=[None, 1.0], ids=["default", "everything"])
+def made(mix: Audio, reference: Audio, request: pytest.FixtureRequest) -> Plan:
+    return plan(mix, reference, Aims(belief=request.param), use_cache=False)
+
+
+def missed_db(made: Plan, before: Profile, after: Profile) -> tuple[float, float]:
+    """What a master lacks of the wanted tone, and of the side against the mid, as far as it is smooth; RMS."""
+    assert made.believed is not None
+    assert made.believed.side is not None
+    heard = np.array(made.believed.tone.heard)
+    tone_db = np.array(made.believed.tone.wanted_db) - after.balance_db() + before.balance_db()
+    there_db, here_db = (p.third_octaves_db("side") - p.third_octaves_db("mid") for p in (after, before))
+    side_db = np.array(made.believed.side.wanted_db) - there_db + here_db
+    seen = width.side_heard(before) & (THIRD_OCTAVES_HZ > 300.0)  # above a low end that is gathered
+    smooth_db = tone.smoothed(tone_db, heard)[heard], tone.smoothed(side_db, seen, keep_level=True)[seen]
+    return float(np.sqrt(np.mean(smooth_db[0] ** 2))), float(np.sqrt(np.mean(smooth_db[1] ** 2)))
+
+
+def put(made: Plan, effect: str, settings: object) -> Plan:
+    """The plan with other settings of a step."""
+    steps = [replaced(s, settings=settings) if s.effect == effect else s for s in made.steps]
+    return replaced(made, steps=tuple(steps))
+
+
+def brighter(eq: Eq, gain_db: float) -> Eq:
+    """With so much more treble: of its last band, a high shelf, or of the curve for what bands leave."""
+    if eq.curves:
+        points = [replaced(p, gain_db=p.gain_db + gain_db * (p.frequency_hz > 2500.0)) for p in eq.curves[0].points]
+        return replaced(eq, curves=(replaced(eq.curves[0], points=tuple(points)),))
+    *others, last = eq.bands
+    assert last.shape == "high_shelf"
+    return replaced(eq, bands=(*others, replaced(last, gain_db=last.gain_db + gain_db)))
+
+
+def test_what_is_met_is_left(mix: Audio, reference: Audio, before: Profile) -> None:
+    """A render that is as it was planned needs no other."""
+    asked = plan(mix, reference, use_cache=False)
+    made, result = rendered_closer(lambda plan, accept: render(mix, plan), asked, before)
+    assert abs(made.goal_lufs - result.profile.integrated_lufs) <= CLOSE_LU
+    assert max(missed_db(made, before, result.profile)) < CLOSE_DB
+    assert refined(made, before, result) is None
+
+
+def test_a_wrong_tone_is_set_right(made: Plan, mix: Audio, before: Profile) -> None:
+    """An equalizer whose treble stands 2 dB too high is drawn anew, and the gain with it, and both say so."""
+    wrong = put(made, "eq", brighter(made.step("eq").settings, 2.0))
+    result = render(mix, wrong)
+    right = refined(wrong, before, result)
+    assert right is not None
+    mended = render(mix, right).profile
+    assert missed_db(right, before, mended)[0] < 0.6 * missed_db(wrong, before, result.profile)[0]
+    assert len(right.step("eq").settings.bands) <= 8
+    assert " dB, and the curve was corrected." in right.step("eq").because
+    assert right.step("gain").because != wrong.step("gain").because
+
+
+def test_a_wrong_width_is_set_right(made: Plan, mix: Audio, before: Profile) -> None:
+    """A side 3 dB too loud is turned down again."""
+    wide = made.step("width").settings
+    points = tuple(replaced(p, gain_db=p.gain_db + 3.0) for p in wide.side)
+    wrong = put(made, "width", replaced(wide, side=points))
+    result = render(mix, wrong)
+    right = refined(wrong, before, result)
+    assert right is not None
+    assert missed_db(right, before, render(mix, right).profile)[1] < 0.5 * missed_db(wrong, before, result.profile)[1]
+    assert "the curve was corrected." in right.step("width").because
+
+
+def test_a_gain_follows_a_corrected_tone(mix: Audio, reference: Audio, before: Profile) -> None:
+    """Where the loudness was met it still is, and the gain says why it moved."""
+    made = plan(mix, reference, use_cache=False)
+    wrong = put(made, "eq", brighter(made.step("eq").settings, -2.0))
+    missing_lu = wrong.goal_lufs - render(mix, wrong).profile.integrated_lufs
+    wrong = put(wrong, "gain", Gain(gain_db=wrong.step("gain").settings.gain_db + missing_lu))
+    result = render(mix, wrong)
+    assert abs(wrong.goal_lufs - result.profile.integrated_lufs) < CLOSE_LU
+    right = refined(wrong, before, result)
+    assert right.step("gain").because.endswith(" It follows the corrected tone.")
+    assert right.goal_lufs == pytest.approx(render(mix, right).profile.integrated_lufs, abs=2.0 * CLOSE_LU)
+
+
+def test_without_what_came_before_only_the_gain_moves(made: Plan, mix: Audio) -> None:
+    """A target behind repairs that was not measured by itself says nothing of tone or width."""
+    wrong = put(put(made, "width", Width()), "gain", Gain(gain_db=made.step("gain").settings.gain_db - 1.0))
+    right = refined(wrong, None, render(mix, wrong))
+    changed = [a.effect for a, b in zip(right.steps, wrong.steps, strict=True) if a != b]
+    assert changed == ["gain"]
+
+
+def test_a_plan_without_a_belief_has_no_curve_to_meet(made: Plan, mix: Audio, before: Profile) -> None:
+    """One that was drawn by hand is rendered as it is."""
+    bare = replaced(made, believed=None, goal_lufs=None)
+    assert refined(put(bare, "eq", Eq()), before, render(mix, bare)) is None
+
+
+def test_renders_end(made: Plan, before: Profile, mix: Audio) -> None:
+    """However far from the plan the last one is, it is accepted; those before it are not."""
+    result, accepted = render(mix, put(made, "gain", Gain(gain_db=0.0))), []
+
+    def rendered(plan: Plan, accept: Accept) -> Rendered:
+        accepted.append(accept(result))
+        return result
+
+    rendered_closer(rendered, made, before)
+    assert accepted == [False, False, True]
+
+
+def test_a_match_is_refined(mix: Audio, reference: Audio, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its sections did not show of the tone, the whole track does."""
+    from matcher import matching
+
+    make_plan = matching.make_plan
+
+    def misled(*arguments: object) -> object:
+        found = make_plan(*arguments)
+        return replace(found, plan=put(found.plan, "eq", brighter(found.plan.step("eq").settings, 2.0)))
+
+    usual: Report = match(mix, reference, use_cache=False)
+    monkeypatch.setattr(matching, "make_plan", misled)
+    other: Report = match(mix, reference, use_cache=False)
+    hz = THIRD_OCTAVES_HZ[4:-2]
+    drawn_db = [report.plan.step("eq").settings.response_db(hz, "mid") for report in (usual, other)]
+    assert np.abs(drawn_db[0] - drawn_db[1]).max() < 1.0
+    assert abs(other.after.integrated_lufs - usual.after.integrated_lufs) < 2.0 * CLOSE_LU
