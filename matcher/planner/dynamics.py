@@ -36,6 +36,8 @@ _STEP_DB = 0.05
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
 _EFFORT_DB = np.array([10.0, 10.0, 10.0, 5.0])
 """A threshold this far from idle, or a knee this wide, costs as much as missing one figure by its tolerance."""
+_LOST_PEAK_DB = 0.4
+"""So does a highest peak that the knee leaves this far below where the ceiling would let it be."""
 _KEPT_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 """Of the limiter's depth, where no peak asks for it any more."""
 
@@ -87,12 +89,15 @@ def fit(
     def compressed(i: int, depth_db: float) -> tuple[Array, Array]:
         return _compressed(levels.power[i], levels.peak[i], level_db[i], _band(loud_db[i] - depth_db))
 
-    def changed(settings: Array) -> Array:
+    def changed(settings: Array) -> tuple[Array, float]:
         bands = [compressed(i, float(depth_db)) for i, depth_db in enumerate(settings[:3])]
-        return _SEEN * (_figures_after(levels, bands, goal_lufs, ceiling_dbtp, settings[3]) - before)
+        after, lost_peak_db = _limited(levels, bands, goal_lufs, ceiling_dbtp, settings[3])
+        return _SEEN * (after - before), lost_peak_db
 
     def residual(settings: Array) -> Array:
-        return np.concatenate([(changed(settings) - wanted_db) / _TOLERANCE_DB, (settings - _LOWEST) / _EFFORT_DB])
+        change_db, lost_peak_db = changed(settings)
+        effort = (settings - _LOWEST) / _EFFORT_DB
+        return np.concatenate([(change_db - wanted_db) / _TOLERANCE_DB, effort, [lost_peak_db / _LOST_PEAK_DB]])
 
     def raises(i: int, depth_db: float) -> bool:
         """Whether the band would be raised by more than its loud moments are lowered: only rare ones stand out."""
@@ -115,7 +120,7 @@ def fit(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
     )
     compressor = Compressor(crossovers_hz=CROSSOVERS_HZ, bands=bands) if used else Compressor()
-    return Fit(compressor, knee_db, changed(settings), settings)
+    return Fit(compressor, knee_db, changed(settings)[0], settings)
 
 
 def _least_squares(residual: Callable[[Array], Array], start: Array, highest: Array) -> Array:
@@ -182,14 +187,18 @@ def _compressed(power: Array, peak: Array, level_db: Array, band: CompressorBand
     return after * makeup, peak * gain_from_db(at_peak_db) * np.sqrt(makeup)
 
 
-def _figures_after(
+def _limited(
     levels: Levels, bands: list[tuple[Array, Array]], goal_lufs: float, ceiling_dbtp: float, knee_db: float
-) -> Array:
-    """The figures behind compressor, gain and limiter; bands: power and peaks of each behind the first."""
+) -> tuple[Array, float]:
+    """The figures behind compressor, gain and limiter, and what the knee takes of the highest peak.
+
+    bands: power and peaks of each behind the compressor.
+    """
     power = np.stack([power for power, _ in bands])
     peak = sum(peak for _, peak in bands) * (levels.whole_peak / np.maximum(levels.peak.sum(axis=0), 1e-10))
     weighted = levels.weighted * power.sum(axis=0) / np.maximum(levels.power.sum(axis=0), 1e-20)
     gain = np.empty_like(peak)
     settled_gain(db_from_gain(peak) - ceiling_dbtp, weighted, goal_lufs, float(knee_db), _KEPT_PER_SEGMENT, gain)
-    after = power * gain**2
-    return figures(np.vstack([after, after.sum(axis=0)]), peak * gain)
+    after, limited = power * gain**2, peak * gain
+    let_dbtp = min(ceiling_dbtp, float(db_from_gain(peak.max() * gain.max())))
+    return figures(np.vstack([after, after.sum(axis=0)]), limited), let_dbtp - float(db_from_gain(limited.max()))

@@ -21,7 +21,7 @@ from dsp.meters.dynamics import figures
 from dsp.meters.loudness import isolated_lufs
 from matcher import Aims, analyze
 from matcher.io import open_audio
-from matcher.planner import bands, shaping, tone, width
+from matcher.planner import bands, dynamics, shaping, tone, width
 from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import Levels, fit
@@ -431,6 +431,17 @@ class TestDynamics:
         assert found.compressor.bands[1].ratio > 1.0
         before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
         assert before[2] > 8.0
+
+    def test_a_knee_leaves_the_highest_peak(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Where peaks just reach the ceiling a wide knee would lower the crest factor, and the highest peak with it."""
+        levels, wanted_db = self.beats(12.0), np.array([-0.8, 0.0, 0.0, 0.0])
+        loudness_lufs = isolated_lufs(levels.weighted)
+        goal_lufs = loudness_lufs - 1.0 - 20.0 * np.log10(levels.whole_peak.max())
+        usual = fit(levels, wanted_db, goal_lufs, -1.0)
+        monkeypatch.setattr(dynamics, "_LOST_PEAK_DB", np.inf)
+        other = fit(levels, wanted_db, goal_lufs, -1.0)
+        assert other.knee_db > 2.0
+        assert usual.knee_db < other.knee_db - 1.0
 
     @pytest.mark.parametrize("start", [None, np.array([0.0, 0.0, 10.0, 0.0])])
     def test_rare_hits_are_no_reason_to_raise_all_else(self, start: NDArray[np.float64] | None) -> None:
