@@ -13,7 +13,7 @@ from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
 from matcher.planner.gaussian import STRANGERS_DB, Array
 from matcher.planner.likeness import Mask
-from matcher.profile import Balance, Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,12 @@ def share_made_good(music_db: float, exact: bool) -> float:
 def missing(shape: Shape, wanted: Curves, before: Balance, after: Balance) -> tuple[Array, Array]:
     """What a rendering lacks of the wanted tone and width, dB at `THIRD_OCTAVES_HZ`."""
     tone_db = side_db = np.zeros_like(wanted.tone_db)
+    inside = after.spectrum.frequency_hz[-1] / 10.0**0.05 > THIRD_OCTAVES_HZ  # a rendering may be at a lower rate
     if not shape.eq.is_neutral():
+        heard = wanted.heard & inside
         made_db = after.balance_db() - before.balance_db()
         made_db = shape.tone_db + wanted.share * (made_db - shape.tone_db)
-        tone_db = np.where(wanted.heard, _correctable(wanted.tone_db - made_db, wanted.heard, shape.exact), 0.0)
+        tone_db = np.where(heard, _correctable(wanted.tone_db - made_db, heard, shape.exact), 0.0)
     if not shape.width.is_neutral() and width.has_side(before) and width.has_side(after):
         if shape.exact:  # by itself, and not against a mid that falls short
             left_db = wanted.tone_db + wanted.side_db - after.balance_db("side") + before.balance_db("side")
@@ -77,7 +79,7 @@ def missing(shape: Shape, wanted: Curves, before: Balance, after: Balance) -> tu
             drawn_db = shape.side_db + wanted.focus_db
             made_db = drawn_db + wanted.share * (there_db - here_db - drawn_db)
             left_db = wanted.side_db + wanted.focus_db - made_db
-        seen = width.side_heard(before) & (wanted.focus_db > -1.0)
+        seen = width.side_heard(before) & (wanted.focus_db > -1.0) & inside
         side_db = _correctable(left_db, seen, shape.exact, keep_level=True)
     return tone_db, side_db
 

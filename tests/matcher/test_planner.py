@@ -294,7 +294,8 @@ class TestShaping:
         shape = Shape(eq, Width(), wanted, nothing, exact=False)
         for _ in range(60):
             before: Any = SimpleNamespace(balance_db=lambda: nothing)
-            after: Any = SimpleNamespace(balance_db=lambda made=shape.tone_db + colour: made)
+            spectrum = SimpleNamespace(frequency_hz=np.array([0.0, 24_000.0]))
+            after: Any = SimpleNamespace(balance_db=lambda made=shape.tone_db + colour: made, spectrum=spectrum)
             shape.tone_db = shape.tone_db + shaping.missing(shape, curves, before, after)[0]
         given = shape.tone_db - wanted
         assert given[:5].mean() - given[-15:].mean() == pytest.approx(2.0 * share, abs=0.2)

@@ -155,3 +155,17 @@ def test_a_match_is_refined(mix: Audio, reference: Audio, monkeypatch: pytest.Mo
     drawn_db = [report.plan.step("eq").settings.response_db(hz, "mid") for report in (usual, other)]
     assert np.abs(drawn_db[0] - drawn_db[1]).max() < 1.0
     assert abs(other.after.integrated_lufs - usual.after.integrated_lufs) < 2.0 * CLOSE_LU
+
+
+@pytest.mark.parametrize("belief", [None, 1.0])
+def test_a_lower_rate_is_no_missing_treble(mix: Audio, reference: Audio, before: Profile, belief: float | None) -> None:
+    """What a result at 16 kHz cannot hold is not asked of the equalizer."""
+    made = plan(mix, reference, Aims(belief=belief), use_cache=False)
+    wrong = put(made, "gain", Gain(gain_db=made.step("gain").settings.gain_db - 1.0))  # a second render is due
+    right = refined(wrong, before, render(mix, wrong, sample_rate_hz=16_000))
+    hz = THIRD_OCTAVES_HZ[4:-2]
+    for channel in ("mid", "side"):
+        drawn_db = [p.step("eq").settings.response_db(hz, channel) for p in (made, right)]
+        assert np.abs(drawn_db[0] - drawn_db[1]).max() < 3.0
+    wide_db = [p.step("width").settings.response_db(hz) for p in (made, right)]
+    assert np.abs(wide_db[0] - wide_db[1]).max() < 3.0
