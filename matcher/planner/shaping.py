@@ -11,9 +11,12 @@ from dsp.effects.width import Width
 from matcher.planner import tone, width
 from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
-from matcher.planner.gaussian import STRANGERS_DB, Array
+from matcher.planner.gaussian import Array
 from matcher.planner.likeness import Mask
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
+
+HALF_DB = 10.0
+"""Of pieces whose music differs by this, half of what their masters do to the tone has to do with each other."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ def share_made_good(music_db: float, exact: bool) -> float:
     They colour every piece in its own way. The reference of the same piece was coloured like the target will be, and is
     met; a stranger says nothing of that, and what ours do to the target is the target's own.
     """
-    return 1.0 if exact else 1.0 / (1.0 + (music_db / STRANGERS_DB) ** 2)
+    return 1.0 if exact else 1.0 / (1.0 + (music_db / HALF_DB) ** 4)
 
 
 def missing(shape: Shape, wanted: Curves, before: Balance, after: Balance) -> tuple[Array, Array]:

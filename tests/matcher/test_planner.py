@@ -25,7 +25,7 @@ from matcher.planner import bands, dynamics, shaping, tone, width
 from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import Levels, fit
-from matcher.planner.gaussian import STRANGERS_DB, at_belief, credited, share_that_nears
+from matcher.planner.gaussian import at_belief, credited, share_that_nears
 from matcher.planner.loop import _gain_step
 from matcher.planner.search import FASTER_LIMITING, LIMITING, Search
 from matcher.planner.sections import COUNT, SHARES, Bench, Section, Trial, pick, try_chain
@@ -277,7 +277,7 @@ class TestSections:
 class TestShaping:
     """What a rendering lacks of tone and width."""
 
-    @pytest.mark.parametrize(("music_db", "share"), [(0.0, 1.0), (STRANGERS_DB, 0.5), (20.0, 0.14)])
+    @pytest.mark.parametrize(("music_db", "share"), [(0.0, 1.0), (shaping.HALF_DB, 0.5), (20.0, 0.06)])
     def test_how_much_of_a_limiters_colour_is_made_good(self, music_db: float, share: float) -> None:
         """All where the pieces are the same, hardly any beside a stranger; all where everything is asked for."""
         assert shaping.share_made_good(music_db, exact=False) == pytest.approx(share, abs=0.005)
