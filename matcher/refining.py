@@ -118,7 +118,8 @@ def _missed(by: str, what: str) -> str:
 
 
 def _replaced(step: Step, settings: Settings, why: str) -> Step:
-    return msgspec.structs.replace(step, settings=settings, because=f"{step.because} {why}".strip())
+    said = step.because if step.because.endswith(why) else f"{step.because} {why}".strip()
+    return msgspec.structs.replace(step, settings=settings, because=said)
 
 
 def _drawn(made: Plan, believed: Believed) -> tuple[Shape, Curves]:

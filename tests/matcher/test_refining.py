@@ -108,7 +108,10 @@ def test_a_gain_follows_a_corrected_tone(mix: Audio, reference: Audio, before: P
     result = render(mix, wrong)
     assert abs(wrong.goal_lufs - result.profile.integrated_lufs) < CLOSE_LU
     right = refined(wrong, before, result)
-    assert right.step("gain").because.endswith(" It follows the corrected tone.")
+    said = " It follows the corrected tone."
+    assert right.step("gain").because == wrong.step("gain").because + said
+    again = refined(put(right, "eq", brighter(right.step("eq").settings, -2.0)), before, result)
+    assert again.step("gain").because == right.step("gain").because
     assert right.goal_lufs == pytest.approx(render(mix, right).profile.integrated_lufs, abs=2.0 * CLOSE_LU)
 
 
