@@ -27,9 +27,8 @@ from matcher.rendering import Accept, Rendered
 
 CORRECTIONS = 2
 """Renders after the first, at most."""
-CLOSE_LU = 0.1
-CLOSE_DB = 0.3
-"""Of tone and width in any third octave. A render that is further from its plan is made again."""
+CLOSE_LU, CLOSE_TONE_DB, CLOSE_WIDTH_DB = 0.1, 0.15, 0.5
+"""Curves by RMS over third octaves. A render that is further from its plan is made again."""
 STEP_DB = 0.05
 """Of what is corrected: the noise under which a file is rounded makes no other master of it."""
 
@@ -70,7 +69,7 @@ def refined(made: Plan, before: Profile | None, result: Rendered) -> Plan | None
     if gain is not None and made.goal_lufs is not None:
         missing_lu = made.goal_lufs - result.profile.integrated_lufs
     shaped = _Reshaped({}) if before is None else _reshaped(made, before, result.profile)
-    if shaped.furthest_db <= CLOSE_DB and abs(missing_lu) <= CLOSE_LU:
+    if not shaped.worth_it and abs(missing_lu) <= CLOSE_LU:
         return None
     better = shaped.steps
     if gain is not None:
@@ -88,8 +87,8 @@ class _Reshaped:
 
     steps: dict[str, Step]
     """Those that change, by effect."""
-    furthest_db: float = 0.0
-    """Largest change in any third octave."""
+    worth_it: bool = False
+    """Whether it is reason enough for another render."""
     louder_lu: float = 0.0
     """What it does to the loudness."""
 
@@ -104,13 +103,15 @@ def _reshaped(made: Plan, before: Profile, after: Profile) -> _Reshaped:
     louder_db = shape.eq.response_db(THIRD_OCTAVES_HZ, "mid") - was.eq.response_db(THIRD_OCTAVES_HZ, "mid")
     other_db = tone.at_equal_loudness(louder_db, after)
     wider_db = shape.width.response_db(THIRD_OCTAVES_HZ) - was.width.response_db(THIRD_OCTAVES_HZ)
-    steps, largest_db = {}, []
-    for settings, change_db in ((shape.eq, other_db[wanted.heard]), (shape.width, wider_db)):
+    steps, worth_it = {}, False
+    changes = ((shape.eq, other_db[wanted.heard], CLOSE_TONE_DB), (shape.width, wider_db, CLOSE_WIDTH_DB))
+    for settings, change_db, close_db in changes:
         step = made.step(type(settings).__name__.lower())
-        largest_db.append(float(np.abs(change_db).max(initial=0.0)))
         if step is not None and settings != step.settings:
-            steps[step.effect] = _replaced(step, settings, _missed(f"up to {largest_db[-1]:.1f} dB", "curve"))
-    return _Reshaped(steps, max(largest_db), float((louder_db - other_db)[0]))
+            largest_db = float(np.abs(change_db).max(initial=0.0))
+            steps[step.effect] = _replaced(step, settings, _missed(f"up to {largest_db:.1f} dB", "curve"))
+            worth_it |= bool(np.mean(change_db**2) > close_db**2)
+    return _Reshaped(steps, worth_it, float((louder_db - other_db)[0]))
 
 
 def _missed(by: str, what: str) -> str:
