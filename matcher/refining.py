@@ -104,9 +104,11 @@ def _reshaped(made: Plan, before: Profile, after: Profile) -> _Reshaped:
     other_db = tone.at_equal_loudness(louder_db, after)
     wider_db = shape.width.response_db(THIRD_OCTAVES_HZ) - was.width.response_db(THIRD_OCTAVES_HZ)
     steps, worth_it = {}, False
-    changes = ((shape.eq, other_db[wanted.heard], CLOSE_TONE_DB), (shape.width, wider_db, CLOSE_WIDTH_DB))
-    for settings, change_db, close_db in changes:
-        step = made.step(type(settings).__name__.lower())
+    changes = (
+        (made.step("eq"), shape.eq, other_db[wanted.heard], CLOSE_TONE_DB),
+        (made.step("width"), shape.width, wider_db, CLOSE_WIDTH_DB),
+    )
+    for step, settings, change_db, close_db in changes:
         if step is not None and settings != step.settings:
             largest_db = float(np.abs(change_db).max(initial=0.0))
             steps[step.effect] = _replaced(step, settings, _missed(f"up to {largest_db:.1f} dB", "curve"))

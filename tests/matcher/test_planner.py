@@ -257,7 +257,6 @@ class TestSections:
             np.testing.assert_array_equal(counted, audio.samples)
         assert sections[-1].run_in == 0
 
-
     def test_a_section_counts_for_its_share(self) -> None:
         """Of a mean spectrum, and not of its level against itself; the loudest stands for least."""
         rate, time = 44_100, np.arange(44_100) / 44_100
