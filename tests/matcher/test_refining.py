@@ -101,6 +101,16 @@ def test_a_wrong_width_is_set_right(made: Plan, mix: Audio, before: Profile) -> 
     assert "the curve was corrected." in right.step("width").because
 
 
+def test_a_width_alone_is_reason_enough(mix: Audio, reference: Audio, before: Profile) -> None:
+    """Where neither loudness nor tone is to be met; the same side as it was planned is none."""
+    alone = put(replaced(plan(mix, reference, use_cache=False), goal_lufs=None), "eq", Eq())
+    points = tuple(replaced(p, gain_db=p.gain_db + 3.0) for p in alone.step("width").settings.side)
+    wrong = put(alone, "width", replaced(alone.step("width").settings, side=points))
+    right = refined(wrong, before, render(mix, wrong))
+    assert right is not None
+    assert refined(right, before, render(mix, right)) is None
+
+
 def test_a_gain_follows_a_corrected_tone(mix: Audio, reference: Audio, before: Profile) -> None:
     """Where the loudness was met it still is, and the gain says why it moved."""
     made = plan(mix, reference, use_cache=False)
