@@ -145,6 +145,8 @@ class Prepared:
     damage: Damage | None
     before: Profile
     goal: Reference
+    tone_sound: Source | None
+    """The track that tone and width are taken from; None where that is several, or none that can be heard."""
     warnings: tuple[str, ...]
 
 
@@ -174,7 +176,9 @@ def _prepared(
             heard = sound
             before = analyze(sound, use_cache=use_cache)
             check_fit(before, "target")
-        yield Prepared(sound, heard, damage, before, goal, _warnings(target, before, asked, goal))
+        tone = asked.serving("tone") if isinstance(asked, Blend) else ()
+        only = tone[0] if len(goal.tone) == 1 and tone else None
+        yield Prepared(sound, heard, damage, before, goal, only, _warnings(target, before, asked, goal))
 
 
 def _refuse_early(
@@ -231,7 +235,7 @@ def _sources(ready: Prepared) -> tuple[Track, tuple[Track, ...]]:
 
 def _fitted(ready: Prepared, aims: Aims, stages: Stages | None, known: Known | None = None) -> Fitted:
     tell: Progress | None = None if stages is None else lambda done: stages("plan", done)
-    fitted = make_plan(ready.heard, ready.before, ready.goal, aims, tell, known)
+    fitted = make_plan(ready.heard, ready.before, ready.goal, aims, tell, known, ready.tone_sound)
     target, references = _sources(ready)
     mended, left_alone = _repairs(ready.damage)
     made = msgspec.structs.replace(

@@ -19,6 +19,7 @@ from matcher.aims import Aims
 from matcher.distance import tone_distance_db
 from matcher.planner.density import NAMES, Density
 from matcher.planner.gaussian import Array, Estimate
+from matcher.planner.passages import PASSAGE_S
 from matcher.planner.width import WidthEstimate
 from matcher.plans import Believed, Curve, Figure
 from matcher.profile import Profile
@@ -42,8 +43,11 @@ class Reduction:
     """Exceeded in 5 % of the time."""
 
 
-def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Array) -> str:
-    """The whole, then by region: what was measured, how much is believed, what was done."""
+def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Array, passages: int = 0) -> str:
+    """The whole, then by region: what was measured, how much is believed, what was done.
+
+    passages: how many are the same recording in both.
+    """
     heard = believed.heard
     parts = []
     for name, low, high in REGIONS:
@@ -56,6 +60,7 @@ def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Arr
         f"The reference's tone differs by {tone_distance_db(target, reference):.1f} dB;"
         f" {_rms(believed.mean_db[heard]):.1f} dB are believed to be mastering, the rest to be the music's own."
         f" By region: {'; '.join(parts) or f'less than {SMALL_DB:g} dB anywhere'}."
+        f"{_same_recording(passages)}"
     )
 
 
@@ -247,6 +252,13 @@ def _believed_and_made(believed_db: float, sd_db: float | None, made_db: float, 
     if abs(believed_db - made_db) < 0.05:
         return f"{believed_db:+.1f}{sure} believed and {done}"
     return f"{believed_db:+.1f}{sure} believed, {made_db:+.1f} {done}"
+
+
+def _same_recording(passages: int) -> str:
+    if not passages:
+        return ""
+    where = f"{passages} passages of {PASSAGE_S:g} s" if passages > 1 else f"a passage of {PASSAGE_S:g} s"
+    return f" In {where} both hold the same recording: there the two masters were compared directly."
 
 
 def _obstacle(held_back: str, aims: Aims) -> str:

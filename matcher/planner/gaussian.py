@@ -33,12 +33,26 @@ class Estimate:
     """How far the two pieces themselves are inferred to differ: below 2 for excerpts of one piece, 10 for strangers."""
 
 
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """The wanted curve as it was measured where that was possible without any music in it, dB."""
+
+    heard: NDArray[np.bool_]
+    """In which bands, shape (bands,)."""
+    curve_db: Array
+    """Of these, shape (heard,)."""
+    covariance: Array
+    """Of what is wrong with it, dB², shape (heard, heard)."""
+
+
 def kernel(octaves: Array, sd_db: float, length_oct: float) -> Array:
     """Squared-exponential covariance between places on an octave scale."""
     apart = (octaves[:, None] - octaves[None, :]) / length_oct
     return sd_db**2 * np.exp(-0.5 * apart**2)
 
 
+UNKNOWN_LEVEL_DB = 30.0
+"""Standard deviation of a level that says nothing."""
 SCALES_DB = np.geomspace(0.05, 20.0, 31)
 """How large the music's own difference may be; all are weighed, none is chosen."""
 
@@ -55,6 +69,7 @@ def believed(
     scales_db: Array = SCALES_DB,
     strengths: tuple[float, ...] = (1.0,),
     expected: tuple[float, float] | None = None,
+    evidence: Evidence | None = None,
 ) -> Estimate:
     """Split a difference into mastering and music.
 
@@ -63,7 +78,7 @@ def believed(
     `scales_db`. floor_db: what is neither: rough, and no sign of music. shapes: further means that the curve may
     have with their prior probabilities; with what is left, the mean is flat. strengths: how much of the usual mastering
     may be missing, each as likely. expected: mean and standard deviation of the logarithm of the music's scale, where
-    it is known from elsewhere. The result averages over them all.
+    it is known from elsewhere. The result averages over them all. evidence: the wanted curve once more, without music.
     """
     difference = np.where(heard, difference_db, 0.0)
     seen = np.flatnonzero(heard)
@@ -74,23 +89,36 @@ def believed(
     shares = np.array([1.0 - sum(share for _, share in shapes), *(share for _, share in shapes)])
     every = np.array(list(itertools.product(scales_db, strengths)))[:, :, None, None]
     wanted = every[:, 1] ** 2 * mastering
-    total = wanted + every[:, 0] ** 2 * music + floor_db**2 * np.eye(len(difference))
-    lower = np.linalg.cholesky(total[:, seen[:, None], seen])
-    left = np.broadcast_to((difference - curves).T[seen], (len(every), len(seen), len(curves)))
+    aside = every[:, 0] ** 2 * music + floor_db**2 * np.eye(len(difference))
+    aside, measured = aside[:, seen[:, None], seen], difference[seen]
+    if evidence is not None:
+        aside = _beside(aside, evidence.covariance)
+        seen = np.append(seen, np.flatnonzero(evidence.heard))
+        measured = np.append(measured, evidence.curve_db)
+    lower = np.linalg.cholesky(wanted[:, seen[:, None], seen] + aside)
+    left = np.broadcast_to((measured - curves[:, seen]).T, (len(every), len(seen), len(curves)))
     solved = np.linalg.solve(lower, np.concatenate([wanted[:, seen], left], axis=2))
     half, white = np.split(solved, [len(difference)], axis=2)
     likely = 0.0 if expected is None else -0.5 * ((np.log(every[:, 0, :, 0]) - expected[0]) / expected[1]) ** 2
     determinant = np.log(np.diagonal(lower, axis1=1, axis2=2)).sum(axis=1)[:, None]
-    evidence = likely + np.log(shares) - 0.5 * (white**2).sum(axis=1) - determinant
+    support = likely + np.log(shares) - 0.5 * (white**2).sum(axis=1) - determinant
     means = curves + np.swapaxes(np.swapaxes(half, 1, 2) @ white, 1, 2)
     variances = np.maximum(np.diagonal(wanted, axis1=1, axis2=2) - (half**2).sum(axis=1), 0.0)
-    weight = np.exp(evidence - evidence.max())
+    weight = np.exp(support - support.max())
     weight /= weight.sum()
     mean = np.einsum("sk,skb->b", weight, means)
     apart = (means - mean) ** 2
     spread = weight.sum(axis=1) @ variances + np.einsum("sk,skb->b", weight, apart)
     scale = float(np.exp(weight.sum(axis=1) @ np.log(np.repeat(scales_db, len(strengths)))))
     return Estimate(frequency_hz, difference, mean, np.sqrt(spread), heard, scale)
+
+
+def _beside(matrices: Array, other: Array) -> Array:
+    """Covariances of what has nothing to do with each other, shape (n, bands + others, bands + others)."""
+    count, bands = len(matrices), matrices.shape[-1]
+    found = np.zeros((count, bands + len(other), bands + len(other)))
+    found[:, :bands, :bands], found[:, bands:, bands:] = matrices, other
+    return found
 
 
 MISSING = (0.0, 0.5, 1.0)

@@ -9,13 +9,14 @@ import numpy as np
 
 from dsp.effects.width import Width
 from matcher.aims import Aims
-from matcher.analysis import Progress
+from matcher.analysis import Progress, Source, opened
 from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, shaping, tone, width
 from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
 from matcher.planner.gaussian import Array, Estimate, asks_for_more
 from matcher.planner.likeness import Moments
+from matcher.planner.passages import Shared, may_share, shared
 from matcher.planner.search import LIMITING, Beliefs, Goal, Known, Search
 from matcher.planner.sections import Bench, Trial, pick
 from matcher.planner.shaping import Curves, Shape
@@ -55,17 +56,23 @@ def make_plan(
     aims: Aims,
     progress: Progress | None = None,
     known: Known | None = None,
+    sound: Source | None = None,
 ) -> Fitted:
     """Fit a chain that brings the target to the reference as far as the difference is believed to be mastering.
 
-    known: what to believe, where that was not judged from these two alone.
+    known: what to believe, where that was not judged from these two alone. sound: the track that tone and width are
+    taken from, where that is one and can be heard.
     """
     with ThreadPoolExecutor(max_workers=1) as pool:
         sections = pool.submit(pick, target, audio)  # read while tone and width are judged
+        common = Shared()
         if known is None:
             moments = Moments(target)
-            curve = tone.estimate(target, reference, moments, aims.belief)
-            sides = width.estimate(target, reference, moments, curve, aims.belief)
+            if sound is not None and not asks_for_more(aims.belief) and may_share(moments.of(reference.tone)):
+                with opened(sound) as there:
+                    common = shared(sections.result(), audio.sample_rate_hz, there)
+            curve = tone.estimate(target, reference, moments, aims.belief, evidence=common.tone)
+            sides = width.estimate(target, reference, moments, curve, aims.belief, common.width)
         else:
             curve, sides = known.tone, known.width
         at = _begun(target, aims, curve, sides)
@@ -73,7 +80,7 @@ def make_plan(
     own_db = bench.own_db(at.linear())
     away_db = None if known is None else known.density_db
     dense = density.judge(target, reference, own_db, curve.music_db, aims.ceiling_dbtp, aims.belief, away_db)
-    beliefs = Beliefs(curve, sides, dense)
+    beliefs = Beliefs(curve, sides, dense, common.passages)
     goal = _goal(target, reference, aims, at, beliefs)
     found = _search(bench, at, target, aims, goal, beliefs, progress or (lambda done: None))
     goal_lufs, curves = goal.loudness_lufs + target.edges_lu, goal.curves

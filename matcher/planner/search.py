@@ -32,6 +32,8 @@ class Beliefs:
     tone: Estimate
     width: width.WidthEstimate | None
     density: density.Density
+    passages: int = 0
+    """How many of the target hold the same recording as the reference, so that tone and width were measured in them."""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from matcher.planner.gaussian import (
     STRANGERS_DB,
     Array,
     Estimate,
+    Evidence,
     asks_for_more,
     at_belief,
     believed,
@@ -45,10 +46,11 @@ def estimate(
     moments: Moments,
     belief: float | None = None,
     lines: Sequence[Line] | None = None,
+    evidence: Evidence | None = None,
 ) -> Estimate:
     """The believed tone curve from target to reference, per third octave of the mid.
 
-    lines: how far pieces differ by themselves, those that ship if None.
+    lines: how far pieces differ by themselves, those that ship if None. evidence: of the passages that both share.
     """
     difference, heard = measured(target, reference)
     if reference.spread is not None:
@@ -64,7 +66,7 @@ def estimate(
         alike = moments.of(reference.tone)
         expected = expectations(alike, lines or shipped().alike_tone)
         versions = zip([difference, *(each.tone_db for each in alike)], expected, strict=True)
-        found = weighed([smooth_estimate(d, heard, scale, belief) for d, scale in versions])
+        found = weighed([smooth_estimate(d, heard, scale, belief, evidence) for d, scale in versions])
     if belief is None and found.music_db > STRANGERS_DB:
         share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
         found = replace(found, mean_db=found.mean_db * share)
@@ -92,12 +94,22 @@ def at_equal_loudness(curve_db: Array, target: Profile) -> Array:
 
 
 def smooth_estimate(
-    difference_db: Array, heard: Mask, expected: Expected = None, belief: float | None = None
+    difference_db: Array,
+    heard: Mask,
+    expected: Expected = None,
+    belief: float | None = None,
+    evidence: Evidence | None = None,
 ) -> Estimate:
-    """What of third-octave differences is mastering; `expected` as in `believed`."""
-    prior = credited(single_prior(), belief)
+    """What of third-octave differences is mastering; `expected` and `evidence` as in `believed`."""
     return believed(
-        THIRD_OCTAVES_HZ, difference_db, heard, prior, music_kernel(), floor_db=ROUGH_DB, expected=expected
+        THIRD_OCTAVES_HZ,
+        difference_db,
+        heard,
+        credited(single_prior(), belief),
+        music_kernel(),
+        floor_db=ROUGH_DB,
+        expected=expected,
+        evidence=evidence,
     )
 
 

@@ -14,6 +14,7 @@ from matcher.planner.gaussian import (
     STRANGERS_DB,
     Array,
     Estimate,
+    Evidence,
     asks_for_more,
     at_belief,
     believed,
@@ -39,6 +40,7 @@ LARGEST_DB, LARGEST_ASKED_DB = 9.0, 24.0
 """The most that is raised of the side by itself, and where more is asked for than is believed."""
 ROUGH_DB = 1.0
 """What compression and limiting do to the width of single third octaves."""
+DETAIL_DB, DETAIL_OCT = 5.0, 0.5
 FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
 FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
 FOCUS_SHARE = 0.05
@@ -77,11 +79,17 @@ def side_heard(profile: Balance | Record) -> Mask:
 
 
 def estimate(
-    target: Profile, reference: Reference, moments: Moments, curve: Estimate, belief: float | None = None
+    target: Profile,
+    reference: Reference,
+    moments: Moments,
+    curve: Estimate,
+    belief: float | None = None,
+    evidence: Evidence | None = None,
 ) -> WidthEstimate | None:
     """The believed change of the side against the mid per third octave; None without a side in both.
 
     curve: the tone estimate, which the side follows as well, and which says how far the pieces themselves differ.
+    evidence: of the passages that both share.
     """
     if not has_side(target) or not reference.wide:
         return None
@@ -91,7 +99,7 @@ def estimate(
     alike = moments.of(reference.wide)
     versions = [difference, *(each.width_db for each in alike)]
     expected = expectations(alike, shipped().alike_width)
-    found = estimate_from(versions, heard, curve.music_db, belief, expected)
+    found = estimate_from(versions, heard, curve.music_db, belief, expected, evidence)
     if belief is not None or curve.music_db <= STRANGERS_DB:
         return found
     difference = reference.balance_db("side") - target.balance_db("side")
@@ -134,21 +142,30 @@ def estimate_from(
     music_db: float,
     belief: float | None,
     expected: Sequence[Expected] | None = None,
+    evidence: Evidence | None = None,
 ) -> WidthEstimate:
     """Posterior of the side's gain: the same everywhere or nearly so, with or without a gathered low end.
 
     differences_db: of the whole tracks, and of moments that are alike where there are any. expected: of each, how far
-    the music itself is expected to differ, where that is known.
+    the music itself is expected to differ, where that is known. evidence: as in `believed`.
     """
     # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
     strangers = 1.0 / (1.0 + (STRANGERS_DB / max(music_db, 0.1)) ** 6)
     music = music_kernel() + 2.5 * strangers
     seen = [_seen(d, heard) for d in differences_db]
-    prior = credited(mastering_prior(), belief)
+    prior = credited(mastering_prior() + _detail(evidence), belief)
     found = weighed(
         [
             believed(
-                THIRD_OCTAVES_HZ, d, heard, prior, music, floor_db=ROUGH_DB, shapes=_gatherings(), expected=scale
+                THIRD_OCTAVES_HZ,
+                d,
+                heard,
+                prior,
+                music,
+                floor_db=ROUGH_DB,
+                shapes=_gatherings(),
+                expected=scale,
+                evidence=evidence,
             )
             for d, scale in zip(seen, expected or [None] * len(seen), strict=True)
         ]
@@ -171,6 +188,15 @@ def estimate_among(
 def mastering_prior() -> Array:
     """Covariance of what mastering does to the side against the mid, dB²."""
     return kernel(np.log2(THIRD_OCTAVES_HZ), 0.8, 1.5) + 2.8**2
+
+
+def _detail(evidence: Evidence | None) -> Array:
+    """Covariance of what a master does to it besides, believed as far as the width was measured without music.
+
+    Compressors take mids and sides differently, and that in bands.
+    """
+    sure = 0.0 if evidence is None else np.sum(1.0 / (1.0 + np.diag(evidence.covariance))) / len(THIRD_OCTAVES_HZ)
+    return kernel(np.log2(THIRD_OCTAVES_HZ), DETAIL_DB * float(sure), DETAIL_OCT)
 
 
 def music_kernel() -> Array:
