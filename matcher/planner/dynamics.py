@@ -30,12 +30,14 @@ _LOWEST = np.array([SHALLOW_DB] * 3 + [0.0])
 _HIGHEST = np.array([DEEP_DB] * 3 + [WIDEST_KNEE_DB])
 _START = np.array([5.0, 5.0, 5.0, 4.0])
 _SEEN = np.array([1.0, 0.75, 0.82, 0.7])
-_IDLE_DB = -7.9
+_WORTH_DB = 0.3
+"""A band that is turned down by less in its loud moments is left alone."""
 _STEP_DB = 0.05
 """The grid that is searched: what differs by rounding alone takes the same path."""
 _TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
-_EFFORT_DB = np.array([10.0, 10.0, 10.0, 5.0])
-"""A threshold this far from idle, or a knee this wide, costs as much as missing one figure by its tolerance."""
+_EFFORT_DB, _APART_DB, _KNEE_EFFORT_DB = 25.0, 10.0, 8.0
+"""Thresholds this far from idle, one this far from the others, or a knee this wide, cost as much as missing one figure
+by its tolerance: what is asked for is done, by all bands together rather than by one alone."""
 _LOST_PEAK_DB = 0.4
 """So does a highest peak that the knee leaves this far below where the ceiling would let it be."""
 _KEPT_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
@@ -96,12 +98,14 @@ def fit(
 
     def residual(settings: Array) -> Array:
         change_db, lost_peak_db = changed(settings)
-        effort = (settings - _LOWEST) / _EFFORT_DB
-        return np.concatenate([(change_db - wanted_db) / _TOLERANCE_DB, effort, [lost_peak_db / _LOST_PEAK_DB]])
+        depth_db, knee_db = settings[:3] - SHALLOW_DB, settings[3]
+        effort = [np.sqrt(3.0) * depth_db.mean() / _EFFORT_DB, *(depth_db - depth_db.mean()) / _APART_DB]
+        at_peaks = [knee_db / _KNEE_EFFORT_DB, lost_peak_db / _LOST_PEAK_DB]
+        return np.concatenate([(change_db - wanted_db) / _TOLERANCE_DB, effort, at_peaks])
 
     def raises(i: int, depth_db: float) -> bool:
         """Whether the band would be raised by more than its loud moments are lowered: only rare ones stand out."""
-        if depth_db <= _IDLE_DB:
+        if depth_db <= SHALLOW_DB:
             return False
         gain_db = _gain_db(level_db[i], _band(loud_db[i] - depth_db))
         return float(np.percentile(gain_db[heard], 5) + _makeup_db(levels.power[i], gain_db)) > 0.0
@@ -115,7 +119,8 @@ def fit(
         deepest = deepest.copy()
         deepest[idle] = SHALLOW_DB
     depth_db, knee_db = settings[:3], round(float(settings[3]), 6)
-    used = [i for i in range(3) if depth_db[i] > _IDLE_DB]
+    bands_db = [_gain_db(level_db[i], _band(loud_db[i] - depth_db[i])) for i in range(3)]
+    used = [i for i in range(3) if np.percentile(bands_db[i][heard], 5) < -_WORTH_DB]
     bands = tuple(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
     )

@@ -15,6 +15,8 @@ from matcher.planner.gaussian import Array
 from matcher.planner.likeness import Mask
 from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 
+DRAWN_DB = 0.01
+"""Less is not there."""
 HALF_DB = 10.0
 """Of pieces whose music differs by this, half of what their masters do to the tone has to do with each other."""
 
@@ -88,9 +90,12 @@ def missing(shape: Shape, wanted: Curves, before: Balance, after: Balance) -> tu
 
 
 def add(shape: Shape, tone_db: Array, side_db: Array, wanted: Curves, target: Profile) -> bool:
-    """Draw it anew with what is `missing`; whether that is worth it."""
-    moves_tone = bool(np.abs(tone_db).max() > WORTH_DB)
-    moves_side = bool(np.abs(side_db).max() > 2.0 * WORTH_DB)
+    """Draw it anew with what is `missing`; whether that is worth another trial.
+
+    What is not is drawn all the same: else a hair more or less would decide whether a tenth of a dB is corrected.
+    """
+    most_db, most_side_db = np.abs(tone_db).max(), np.abs(side_db).max()
+    moves_tone, moves_side = most_db > DRAWN_DB, most_side_db > DRAWN_DB
     drawn_db = shape.tone_db
     if moves_tone:
         deepest_db = tone.MOST_ASKED_DB if shape.exact else LARGEST_DB
@@ -104,7 +109,7 @@ def add(shape: Shape, tone_db: Array, side_db: Array, wanted: Curves, target: Pr
     elif moves_side:
         shape.side_db = np.clip(shape.side_db + side_db, -width.LARGEST_DB, width.LARGEST_DB)
         shape.width = drawn_width(shape.side_db, shape.eq, wanted.focus_below_hz, wanted.focus_depth_db)
-    return moves_tone or moves_side
+    return bool(most_db > WORTH_DB or most_side_db > 2.0 * WORTH_DB)
 
 
 def _correctable(error_db: Array, heard: Mask, exact: bool, *, keep_level: bool = False) -> Array:

@@ -56,13 +56,13 @@ def put(made: Plan, effect: str, settings: object) -> Plan:
 
 
 def brighter(eq: Eq, gain_db: float) -> Eq:
-    """With so much more treble: of its last band, a high shelf, or of the curve for what bands leave."""
+    """With so much more treble: of its high shelf, or of the curve for what bands leave."""
     if eq.curves:
         points = [replaced(p, gain_db=p.gain_db + gain_db * (p.frequency_hz > 2500.0)) for p in eq.curves[0].points]
         return replaced(eq, curves=(replaced(eq.curves[0], points=tuple(points)),))
-    *others, last = eq.bands
-    assert last.shape == "high_shelf"
-    return replaced(eq, bands=(*others, replaced(last, gain_db=last.gain_db + gain_db)))
+    shelf = next(band for band in eq.bands if band.shape == "high_shelf")
+    others = tuple(band for band in eq.bands if band is not shelf)
+    return replaced(eq, bands=(*others, replaced(shelf, gain_db=shelf.gain_db + gain_db)))
 
 
 def test_what_is_met_is_left(mix: Audio, reference: Audio, before: Profile) -> None:
