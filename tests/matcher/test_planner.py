@@ -300,6 +300,20 @@ class TestShaping:
         assert given[:5].mean() - given[-15:].mean() == pytest.approx(2.0 * share, abs=0.2)
 
 
+    def test_what_is_not_worth_a_trial_is_drawn_all_the_same(self, mix: Audio) -> None:
+        """Else a hair would decide whether a tenth of a dB is corrected."""
+        target, nothing = analyze(mix), np.zeros(30)
+        curves = Curves(nothing, nothing, 0.0, 0.0, EVERYWHERE, 1.0)
+        tilt = np.linspace(-1.0, 1.0, 30)
+        for size_db, worth in ((0.08, False), (0.2, True)):
+            shape = Shape(Eq(), Width(), nothing, nothing, exact=False)
+            assert shaping.add(shape, size_db * tilt, nothing, curves, target) is worth
+            np.testing.assert_allclose(shape.tone_db, size_db * tilt)
+        still = Shape(Eq(), Width(), nothing, nothing, exact=False)
+        assert shaping.add(still, 0.005 * tilt, nothing, curves, target) is False
+        assert not still.tone_db.any()
+
+
 class TestBench:
     """Chains are tried stage by stage."""
 
@@ -431,6 +445,20 @@ class TestDynamics:
         assert found.compressor.bands[1].ratio > 1.0
         before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
         assert before[2] > 8.0
+
+    def test_dense_music_is_asked_of_all_bands(self) -> None:
+        """3 dB less spread in each of three bands that move alike: four fifths come, and no threshold stands out."""
+        levels = self.beats(12.0)
+        found = fit(levels, np.array([0.0, -3.0, -3.0, -3.0]), -20.0, -1.0)
+        assert found.change_db[1:].mean() < -2.4
+        assert np.ptp(found.found[:3]) < 2.0
+
+    def test_what_is_hardly_turned_down_is_left_alone(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """0.2 dB less spread is no reason for a compressor."""
+        levels, wanted_db = self.beats(12.0), np.array([0.0, 0.0, -0.2, 0.0])
+        assert fit(levels, wanted_db, -20.0, -1.0).compressor.is_neutral()
+        monkeypatch.setattr(dynamics, "_WORTH_DB", 0.0)
+        assert not fit(levels, wanted_db, -20.0, -1.0).compressor.is_neutral()
 
     def test_a_knee_leaves_the_highest_peak(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Where peaks just reach the ceiling a wide knee would lower the crest factor, and the highest peak with it."""
