@@ -26,7 +26,7 @@ from matcher.planner.placing import Floats, mid_and_side, placed
 from matcher.planner.sections import Section
 from matcher.profile import THIRD_OCTAVES_HZ, TONE_EDGES_HZ
 
-ONE_PIECE, ONE_RECORDING = 0.5, 0.97
+ONE_PIECE, ONE_RECORDING = 0.6, 0.97
 """Similarities of the most similar moments, and of all: below the one nothing is shared, above the other everything."""
 PASSAGE_S = 2.0
 FRAME_S = 0.186

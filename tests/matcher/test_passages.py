@@ -167,11 +167,12 @@ class TestShared:
 class TestPlacing:
     """Where a passage comes back."""
 
-    @pytest.mark.parametrize("at_s", [0.0, 1.234_567, 7.9])
+    @pytest.mark.parametrize("at_s", [0.0, 1.234_567, 19.3, 20.0, 39.999, 48.0])
     def test_to_the_sample(self, at_s: float) -> None:
+        """Wherever one chunk of what is searched ends, and at either end of the track."""
         passage = placing.mid_and_side(noise(2.0, seed=4).astype(np.float32))
         at = round(at_s * RATE)
-        track = 0.2 * noise(10.0, seed=5)
+        track = 0.2 * noise(50.0, seed=5)
         track[:, at : at + passage.shape[1]] += np.stack([passage[0] + passage[1], passage[0] - passage[1]])
         with open_audio(audio(track)) as there:
             (found,) = placing.placed([passage], RATE, there)
