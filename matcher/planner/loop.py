@@ -68,9 +68,10 @@ def make_plan(
         common = Shared()
         if known is None:
             moments = Moments(target)
-            if sound is not None and not asks_for_more(aims.belief) and may_share(moments.of(reference.tone)):
+            if sound is not None and not asks_for_more(aims.belief):
                 with opened(sound) as there:
-                    common = shared(sections.result(), audio.sample_rate_hz, there)
+                    if may_share(moments.of(reference.tone), there.duration_s):
+                        common = shared(sections.result(), audio.sample_rate_hz, there)
             curve = tone.estimate(target, reference, moments, aims.belief, evidence=common.tone)
             sides = width.estimate(target, reference, moments, curve, aims.belief, common.width)
         else:

@@ -26,8 +26,11 @@ from matcher.planner.placing import Floats, mid_and_side, placed
 from matcher.planner.sections import Section
 from matcher.profile import THIRD_OCTAVES_HZ, TONE_EDGES_HZ
 
-ONE_PIECE, ONE_RECORDING = 0.6, 0.97
-"""Similarities of the most similar moments, and of all: below the one nothing is shared, above the other everything."""
+ONE_PIECE, PERHAPS, ONE_RECORDING = 0.6, 0.5, 0.97
+"""Similarities of the most similar moments: of pieces that share something, and where a look does no harm; and of all
+moments, from where on there is nothing else to tell apart."""
+SHORT_S = 90.0
+"""Of a reference that is searched in no time."""
 PASSAGE_S = 2.0
 FRAME_S = 0.186
 COHERENT = 0.5
@@ -75,9 +78,13 @@ class Cells(NamedTuple):
     """Of the target."""
 
 
-def may_share(alike: Sequence[Alike]) -> bool:
-    """Whether two tracks may hold the same recording, and not all of it, from what was found to be alike in them."""
-    return bool(alike) and alike[-1].similarity > ONE_PIECE and alike[0].similarity < ONE_RECORDING
+def may_share(alike: Sequence[Alike], reference_s: float) -> bool:
+    """Whether two tracks may hold the same recording, and not all of it, from what was found to be alike in them.
+
+    reference_s: how long a search there would be.
+    """
+    likely = ONE_PIECE if reference_s > SHORT_S else PERHAPS
+    return bool(alike) and alike[-1].similarity > likely and alike[0].similarity < ONE_RECORDING
 
 
 def shared(sections: Sequence[Section], sample_rate_hz: int, reference: AudioSource) -> Shared:

@@ -195,10 +195,15 @@ class TestWhen:
     """Only where it may help is a reference read once more."""
 
     def test_neither_strangers_nor_the_same_file(self) -> None:
-        assert not passages.may_share([])
-        assert not passages.may_share(alike(0.3, 0.35, 0.4))
-        assert not passages.may_share(alike(0.99, 0.995, 1.0))
-        assert passages.may_share(alike(0.5, 0.6, 0.7))
+        for seconds in (40.0, 240.0):
+            assert not passages.may_share([], seconds)
+            assert not passages.may_share(alike(0.3, 0.35, 0.4), seconds)
+            assert not passages.may_share(alike(0.99, 0.995, 1.0), seconds)
+            assert passages.may_share(alike(0.5, 0.6, 0.7), seconds)
+
+    def test_a_short_reference_is_searched_on_a_suspicion(self) -> None:
+        assert passages.may_share(alike(0.4, 0.5, 0.55), 40.0)
+        assert not passages.may_share(alike(0.4, 0.5, 0.55), 240.0)
 
     def test_a_plan_says_so_and_is_nearer(self) -> None:
         """From the files' names to the reason of the equalizer."""
