@@ -32,7 +32,9 @@ moments, from where on there is nothing else to tell apart."""
 SHORT_S = 90.0
 """Of a reference that is searched in no time."""
 PASSAGE_S = 2.0
+"""Long enough to be told from others, short enough to end before the next instrument sets in."""
 FRAME_S = 0.186
+"""Of the spectra whose coherence is measured: a bin is 5 Hz wide."""
 COHERENT = 0.5
 """Of squared coherence, from which on more of a band is the same recording than is not."""
 FEWEST_BANDS = 5
@@ -50,6 +52,7 @@ SURER = 3.0
 SMOOTH_OCT = 0.5
 """Over so much an instrument that returns a little louder or brighter misleads in the same way."""
 ROUNDS = 12
+"""Of levels and bands in turn: from four on nothing moves."""
 WHOLE_DB = 0.4
 """How far all passages are from standing for the whole track."""
 LARGE_DB, LARGE_SHARE, DEEPEST_DB = 9.0, 0.2, -30.0
