@@ -59,8 +59,7 @@ def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Arr
     return (
         f"The reference's tone differs by {tone_distance_db(target, reference):.1f} dB;"
         f" {_rms(believed.mean_db[heard]):.1f} dB are believed to be mastering, the rest to be the music's own."
-        f" By region: {'; '.join(parts) or f'less than {SMALL_DB:g} dB anywhere'}."
-        f"{_same_recording(passages)}"
+        f"{_same_recording(passages)} By region: {'; '.join(parts) or f'less than {SMALL_DB:g} dB anywhere'}."
     )
 
 
