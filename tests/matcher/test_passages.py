@@ -167,7 +167,7 @@ class TestShared:
 class TestPlacing:
     """Where a passage comes back."""
 
-    @pytest.mark.parametrize("at_s", [0.0, 1.234_567, 19.3, 20.0, 39.999, 48.0])
+    @pytest.mark.parametrize("at_s", [0.0, 1.234_567, 19.3, 20.0, 21.0, 39.999, 48.0])
     def test_to_the_sample(self, at_s: float) -> None:
         """Wherever one chunk of what is searched ends, and at either end of the track."""
         passage = placing.mid_and_side(noise(2.0, seed=4).astype(np.float32))
