@@ -32,6 +32,8 @@ from matcher.reference import Reference
 
 LOWEST_HEARD_DB = -60.0
 """Bands further below a track's loudest band say nothing."""
+LOWEST_COMPARED_DB = -70.0
+"""Nor do these, where no more is asked for than is believed: the treble of dark music is compared as well."""
 MOST_ASKED_DB = 24.0
 """Where more is asked for than is believed, cuts go this far: they raise no noise. Boosts end at `LARGEST_DB`."""
 NARROW_DB = 0.45
@@ -52,7 +54,8 @@ def estimate(
 
     lines: how far pieces differ by themselves, those that ship if None. evidence: of the passages that both share.
     """
-    difference, heard = measured(target, reference)
+    deep = reference.spread is None and not asks_for_more(belief)
+    difference, heard = measured(target, reference, LOWEST_COMPARED_DB if deep else LOWEST_HEARD_DB)
     if reference.spread is not None:
         found = believed_among(
             THIRD_OCTAVES_HZ,
@@ -74,10 +77,10 @@ def estimate(
     return replace(found, mean_db=np.clip(believed_db, -furthest_db(belief), furthest_db(belief)))
 
 
-def measured(target: Profile, reference: Reference) -> tuple[Array, Mask]:
+def measured(target: Profile, reference: Reference, lowest_db: float = LOWEST_HEARD_DB) -> tuple[Array, Mask]:
     """Reference minus target in third octaves at equal loudness, dB, and in which of them both are heard."""
     here, there = target.balance_db(), reference.balance_db()
-    heard = (here > here.max() + LOWEST_HEARD_DB) & (there > there.max() + LOWEST_HEARD_DB)
+    heard = (here > here.max() + lowest_db) & (there > there.max() + lowest_db)
     top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / 10.0**0.05
     return there - here, heard & (top_hz >= THIRD_OCTAVES_HZ)
 
