@@ -103,12 +103,17 @@ def fit(
         at_peaks = [knee_db / _KNEE_EFFORT_DB, lost_peak_db / _LOST_PEAK_DB]
         return np.concatenate([(change_db - wanted_db) / _TOLERANCE_DB, effort, at_peaks])
 
+    def lowered(i: int, depth_db: float) -> tuple[Array, float]:
+        """A band's gain, and what it is in loud moments, dB."""
+        gain_db = _gain_db(level_db[i], _band(loud_db[i] - depth_db))
+        return gain_db, float(np.percentile(gain_db[heard], 5))
+
     def raises(i: int, depth_db: float) -> bool:
         """Whether the band would be raised by more than its loud moments are lowered: only rare ones stand out."""
         if depth_db <= SHALLOW_DB:
             return False
-        gain_db = _gain_db(level_db[i], _band(loud_db[i] - depth_db))
-        return float(np.percentile(gain_db[heard], 5) + _makeup_db(levels.power[i], gain_db)) > 0.0
+        gain_db, loud_gain_db = lowered(i, depth_db)
+        return loud_gain_db + _makeup_db(levels.power[i], gain_db) > 0.0
 
     settings, deepest = _START if start is None else start, _HIGHEST
     while True:
@@ -119,8 +124,7 @@ def fit(
         deepest = deepest.copy()
         deepest[idle] = SHALLOW_DB
     depth_db, knee_db = settings[:3], round(float(settings[3]), 6)
-    bands_db = [_gain_db(level_db[i], _band(loud_db[i] - depth_db[i])) for i in range(3)]
-    used = [i for i in range(3) if np.percentile(bands_db[i][heard], 5) < -_WORTH_DB]
+    used = [i for i in range(3) if lowered(i, depth_db[i])[1] < -_WORTH_DB]
     bands = tuple(
         _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
     )

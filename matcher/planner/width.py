@@ -41,6 +41,7 @@ LARGEST_DB, LARGEST_ASKED_DB = 9.0, 24.0
 ROUGH_DB = 1.0
 """What compression and limiting do to the width of single third octaves."""
 DETAIL_DB, DETAIL_OCT = 5.0, 0.5
+"""What a master does to the width of single bands, where all of it was measured without music."""
 FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
 FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
 FOCUS_SHARE = 0.05
