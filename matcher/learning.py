@@ -11,6 +11,7 @@ lie around the centre of their album. Statistics only; no audio.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ from matcher.planner import density, tone, width
 from matcher.planner.likeness import Moments, compare
 from matcher.preset_learning import around_centres
 from matcher.presets import as_rows
-from matcher.priors import Line, Prior, missing
+from matcher.priors import Growth, Line, Prior, missing
 from matcher.profile import Profile
 from matcher.reference import Reference
 from matcher.version import VERSION
@@ -38,8 +39,9 @@ SMALLEST_DB, SMALLEST_SPREAD = 0.05, 0.2
 """Pieces differ by no less, and nothing is known any better."""
 FEWEST_PAIRS = 3
 """Through fewer goes any line."""
-MOST_PERCENTILE = 80.0
-"""Beyond this share of the differences a figure says nothing more of the pieces."""
+EQUALLY_LOUD_LU = 2.0
+GROWTH_BOUNDS = ((math.log(0.05), math.log(5.0)), (0.0, 1.0))
+"""Of what is sought: the logarithm of the scale, and the exponent."""
 
 
 def excerpts(path: Path) -> list[Profile]:
@@ -102,20 +104,38 @@ def _lines(rows: list[NDArray[np.float64]]) -> tuple[Line, ...]:
     return tuple(lines)
 
 
+def equally_loud(albums: list[list[list[Profile]]]) -> list[Pair]:
+    """All pairs of excerpts of one track or of two of an album that are about as loud: mastering makes them so."""
+    pairs = (pair for album in albums for pair in itertools.combinations([e for track in album for e in track], 2))
+    return [(a, b) for a, b in pairs if abs(a.isolated_lufs - b.isolated_lufs) < EQUALLY_LOUD_LU]
+
+
 def differences(pairs: list[Pair], lines: Sequence[Line]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """(scale of the tone's own difference, absolute difference of the five figures) of each pair.
+    """(scale of the tone's own difference, difference of the five figures) of each pair.
 
     lines: of `alike_lines`, for tone.
     """
     scales = [tone.estimate(a, Reference.of(b), Moments(a), lines=lines).music_db for a, b in pairs]
-    apart = [np.abs(density.of_profile(a) - density.of_profile(b)) for a, b in pairs]
+    apart = [density.of_profile(a) - density.of_profile(b) for a, b in pairs]
     return np.array(scales), np.array(apart)
+
+
+def growth(scales_db: NDArray[np.float64], apart_db: NDArray[np.float64]) -> Growth:
+    """The most likely one for these differences of a figure."""
+    from scipy import optimize, stats
+
+    scales_db = np.maximum(scales_db, SMALLEST_DB)
+
+    def unlikely(settings: NDArray[np.float64]) -> float:
+        scale_db = np.exp(settings[0]) * scales_db ** settings[1]
+        return float(-stats.t.logpdf(apart_db / scale_db, density.TAILS).sum() + np.log(scale_db).sum())
+
+    found = optimize.minimize(unlikely, np.array([0.0, 0.5]), method="L-BFGS-B", bounds=GROWTH_BOUNDS).x
+    return Growth(round(float(np.exp(found[0])), 4), round(float(found[1]), 4))
 
 
 def learn(folder: Path) -> Prior:
     """The prior of a folder of albums; MatchError names a track that cannot be read."""
-    from sklearn.linear_model import HuberRegressor
-
     albums, whole, tracks = [], [], 0
     for album in sorted(p for p in folder.iterdir() if p.is_dir()):
         paths = sorted(p for p in album.iterdir() if p.is_file())
@@ -125,16 +145,9 @@ def learn(folder: Path) -> Prior:
     around = around_centres(album for album in whole if len(album) > 1)
     pairs = pairs_of(albums)
     lines = alike_lines(pairs)
-    scales, apart = differences(pairs, lines["alike_tone"])
-    slopes, most = [], []
-    for figure in apart.T:
-        # Robust, as a few pairs differ wildly; of a normal variable the mean size is 0.8 of its deviation.
-        line = HuberRegressor(fit_intercept=False, alpha=0.0).fit(scales[:, None], figure)
-        slopes.append(round(float(line.coef_[0]) / 0.8, 4))
-        most.append(round(float(np.percentile(figure, MOST_PERCENTILE)), 3))
+    scales, apart = differences(equally_loud(albums), lines["alike_tone"])
     return Prior(
-        figure_slopes=tuple(slopes),
-        figure_most_db=tuple(most),
+        figures=tuple(growth(scales, figure) for figure in apart.T),
         **{group: as_rows(matrix) for group, matrix in around.items()},
         alike_tone=lines["alike_tone"],
         alike_width=lines["alike_width"],

@@ -36,13 +36,22 @@ def missing(similarity: float) -> float:
     return math.log(SAME - similarity)
 
 
+class Growth(NamedTuple):
+    """How far two pieces differ in a figure by themselves, by how far they differ in tone: a power of that."""
+
+    at_1_db: float
+    exponent: float
+
+    def expected(self, music_db: float) -> float:
+        """The scale of a Student's t distribution, dB."""
+        return float(self.at_1_db * music_db**self.exponent)
+
+
 class Prior(Bounded, frozen=True, kw_only=True):
     """How far pieces differ by themselves; made by `matcher.learning`, never by hand."""
 
-    figure_slopes: tuple[float, ...]
-    """Standard deviation of the five figures of `density` for each dB that the tone's own difference is in size."""
-    figure_most_db: tuple[float, ...]
-    """No figure differs by more, however different the pieces."""
+    figures: tuple[Growth, ...]
+    """How far each of the five figures of `density` differs by itself, between pieces that are equally loud."""
     tone: tuple[tuple[float, ...], ...]
     """Covariance of a track about the centre of its album, dB²: third octaves of the mid at equal loudness."""
     width: tuple[tuple[float, ...], ...]

@@ -12,8 +12,9 @@ import pytest
 from dsp.audio import Audio
 from matcher.demo import song
 from matcher.io import write_audio
-from matcher.learning import differences, learn
-from matcher.planner.density import music_sd_db
+from matcher.learning import differences, equally_loud, growth, learn
+from matcher.planner import density
+from matcher.planner.density import music_scale_db
 from matcher.planner.likeness import SHARES
 from matcher.priors import Prior, folder, shipped
 
@@ -23,10 +24,10 @@ def test_the_shipped_prior_is_sound() -> None:
     prior = shipped()
     assert (folder() / "prior.json").is_file()
     assert prior.tracks >= 20
-    assert all(0.0 < value < 3.0 for value in prior.figure_slopes)
-    assert np.all(music_sd_db(0.0) == 0.0)
-    assert np.all(music_sd_db(2.0) <= music_sd_db(10.0))
-    assert np.all(music_sd_db(1000.0) == np.array(prior.figure_most_db))
+    assert len(prior.figures) == len(density.NAMES)
+    assert all(0.1 < growth.at_1_db < 3.0 and 0.1 < growth.exponent < 1.0 for growth in prior.figures)
+    assert np.all(music_scale_db(0.0) == 0.0)
+    assert np.all(music_scale_db(2.0) < music_scale_db(10.0))
     for lines in (prior.alike_tone, prior.alike_width):
         assert len(lines) == len(SHARES) + 1
         assert all(line.slope > 0.5 and 0.2 <= line.spread < 1.5 for line in lines)
@@ -62,3 +63,22 @@ def test_a_piece_does_not_differ_from_itself(tmp_path: Path) -> None:
     scales, apart = differences([(profile, profile)], shipped().alike_tone)
     assert np.all(apart == 0.0)
     assert scales[0] < 1.0
+
+
+def test_growth_is_found_again() -> None:
+    """Differences drawn with a known scale and exponent, and the tails that are expected of music."""
+    rng = np.random.default_rng(3)
+    scales_db = np.exp(rng.uniform(np.log(0.2), np.log(15.0), 4000))
+    found = growth(scales_db, 0.7 * scales_db**0.4 * rng.standard_t(density.TAILS, 4000))
+    assert found.at_1_db == pytest.approx(0.7, rel=0.06)
+    assert found.exponent == pytest.approx(0.4, abs=0.03)
+    assert found.expected(4.0) == pytest.approx(0.7 * 4.0**0.4, rel=0.06)
+
+
+def test_pairs_of_equal_loudness_alone() -> None:
+    """Excerpts of one album, of one track or of two, within 2 LU of each other."""
+    from matcher import analyze
+
+    made = song(3, seconds=4.0)
+    here, same, loud = (analyze(Audio(made.samples * g, made.sample_rate_hz)) for g in (0.5, 0.55, 1.0))
+    assert equally_loud([[[here, loud], [same]], [[here]]]) == [(here, same)]
