@@ -11,7 +11,6 @@ import itertools
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 
 from dsp.audio import Samples
@@ -108,10 +107,6 @@ def _step(step: Settings, rate_hz: int, speakers: Speakers) -> Processor:
     if isinstance(step, Gain | Dither):
         return step.processor(rate_hz, len(everything))
     if isinstance(step, Compressor):
-        # It hears the mean power of its channels; what it was set for is that of two.
-        quieter_db = 10.0 * float(np.log10(2.0 / len(bed)))
-        bands = tuple(msgspec.structs.replace(b, threshold_db=b.threshold_db + quieter_db) for b in step.bands)
-        step = msgspec.structs.replace(step, bands=bands)
         return Grouped([(bed, step.processor(rate_hz, len(bed))), (alone, None)])
     if isinstance(step, Limiter):
         return Grouped([(bed, step.processor(rate_hz, len(bed))), (alone, step.processor(rate_hz, 1))])

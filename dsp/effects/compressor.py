@@ -5,9 +5,10 @@ output = input + Σ (gain - 1) · band. So at unity gain the input passes bit by
 smooth equalizer without phase shift. The split between two bands is 1/(1 + (f/fc)⁴), a second-order Butterworth
 run forwards and backwards; its response is cut where it has fallen below -100 dB.
 
-The level is the power of all channels together over about 5 ms; a full-scale sine reads 0 dB. Gain computer and
-ballistics after Giannoulis, Massberg & Reiss, "Digital Dynamic Range Compressor Design" (JAES 60(6), 2012): static
-curve in dB, then a one-pole on the gain with the attack's time constant going down and the release's coming up.
+The level is the highest peak of any channel in a third of a millisecond, as most compressors have it: one that hears
+power leaves peaks where they are and makes what it turns down spikier. Gain computer and ballistics after Giannoulis,
+Massberg & Reiss, "Digital Dynamic Range Compressor Design" (JAES 60(6), 2012): static curve in dB, then on the gain a
+detector that falls at once and comes up at the release's pace, and a one-pole of the attack's time constant.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from dsp.errors import SettingsError
 
 GRID_S = 0.00036
 """Gains are computed at least this often and interpolated between."""
-AVERAGE_S = 0.005
 MOST_BANDS = 4
 
 
@@ -123,7 +123,6 @@ class CompressorProcessor(Processor):
                 b.attack_ms * 1e-3,
                 b.release_ms * 1e-3,
                 b.makeup_db,
-                AVERAGE_S,
             )
             for b in settings.bands
         ]

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <vector>
 
 namespace {
 
@@ -18,14 +17,16 @@ struct Curve {
     }
 };
 
-// One-pole towards the wanted gain, at the attack's pace going down and the release's coming up (eq. 16, on the gain).
+// The decoupled detector of the same paper (eq. 17), on the gain: down at once and up at the release's pace, so that it
+// rides on the crests of a low note; then a one-pole of the attack's time constant.
 struct Ballistics {
-    double down, up, gain = 0.0;
+    double down, up, held = 0.0, gain = 0.0;
     Ballistics(double attack_s, double release_s, double step_s)
         : down(1.0 - std::exp(-step_s / attack_s)), up(1.0 - std::exp(-step_s / release_s)) {}
     double next(double wanted) {
-        gain += (wanted - gain) * (wanted < gain ? down : up);
-        if (wanted == 0.0 && gain > -1e-4) gain = 0.0;
+        held = wanted < held ? wanted : held + (wanted - held) * up;
+        gain += (held - gain) * down;
+        if (wanted == 0.0 && gain > -1e-4 && held > -1e-4) held = gain = 0.0;
         return gain;
     }
 };
@@ -35,10 +36,9 @@ double from_db(double db) { return std::exp(db * 0.11512925464970229); }
 class Compressor {
     Curve curve;
     Ballistics ballistics;
-    double makeup, average_step;
+    double makeup;
     size_t grid, position = 0;
-    std::vector<double> energy;  // of each channel over the step so far
-    double average = 0.0;
+    double highest = 0.0;  // peak of all channels over the step so far
     double from, to;  // linear gains at the two ends of the running grid step
 
   public:
@@ -46,23 +46,22 @@ class Compressor {
     uint64_t steps = 0;
 
     Compressor(double rate, size_t grid_, double threshold, double ratio, double knee, double attack_s,
-               double release_s, double makeup_db, double average_s)
+               double release_s, double makeup_db)
         : curve{threshold, 1.0 / ratio - 1.0, knee}, ballistics(attack_s, release_s, grid_ / rate),
-          makeup(from_db(makeup_db)), average_step(1.0 - std::exp(-(grid_ / rate) / average_s)), grid(grid_),
-          from(makeup), to(makeup) {}
+          makeup(from_db(makeup_db)), grid(grid_), from(makeup), to(makeup) {}
 
     // Adds (gain - 1) times the band to `out`. The gain follows one grid step (a third of a ms) behind the level.
     template <class T> void apply(Planar<T> band, PlanarOut<T> out) {
         const size_t channels = band.shape(0), samples = band.shape(1);
         nb::gil_scoped_release release;
-        energy.resize(channels, 0.0);
         for (size_t start = 0; start < samples;) {
             const size_t count = std::min(grid - position, samples - start);
             for (size_t c = 0; c < channels; ++c) {
                 const T *x = band.data() + c * samples + start;
                 T *y = out.data() + c * samples + start;
-                // Sample by sample into one sum, so that a cut within a step changes nothing.
-                for (size_t i = 0; i < count; ++i) energy[c] += static_cast<double>(x[i]) * x[i];
+                T peak = 0;
+                for (size_t i = 0; i < count; ++i) peak = std::max(peak, std::abs(x[i]));
+                highest = std::max(highest, static_cast<double>(peak));
                 if (from == 1.0 && to == 1.0) continue;
                 const double slope = (to - from) / static_cast<double>(grid), first = from - 1.0;
                 for (size_t i = 0; i < count; ++i)
@@ -70,21 +69,14 @@ class Compressor {
             }
             position += count;
             start += count;
-            if (position == grid) close(channels);
+            if (position == grid) close();
         }
     }
 
   private:
-    void close(size_t channels) {
-        double sum = 0.0;
-        for (double &part : energy) {
-            sum += part;
-            part = 0.0;
-        }
-        const double power = sum / static_cast<double>(grid * channels);
-        average += (power + 1e-30 - average) * average_step;  // no denormals after the music has ended
-        // A full-scale sine has a power of 1/2 and reads 0 dB.
-        const double gain = ballistics.next(curve.gain(10.0 * std::log10(2.0 * average + 1e-20)));
+    void close() {
+        const double gain = ballistics.next(curve.gain(20.0 * std::log10(highest + 1e-10)));
+        highest = 0.0;
         deepest = std::min(deepest, gain);
         total += gain;
         ++steps;
@@ -105,10 +97,9 @@ void level_gains(Row<double> level_db, double step_s, double threshold, double r
 
 static Register here([](nb::module_ &m) {
     nb::class_<Compressor>(m, "Compressor")
-        .def(nb::init<double, size_t, double, double, double, double, double, double, double>(),
+        .def(nb::init<double, size_t, double, double, double, double, double, double>(),
              nb::arg("sample_rate_hz"), nb::arg("grid"), nb::arg("threshold_db"), nb::arg("ratio"),
-             nb::arg("knee_db"), nb::arg("attack_s"), nb::arg("release_s"), nb::arg("makeup_db"),
-             nb::arg("average_s"))
+             nb::arg("knee_db"), nb::arg("attack_s"), nb::arg("release_s"), nb::arg("makeup_db"))
         .def("apply", &Compressor::apply<float>)
         .def("apply", &Compressor::apply<double>)
         .def_ro("deepest_db", &Compressor::deepest)

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import msgspec
 import numpy as np
 
 from dsp.effects.compressor import Compressor, CompressorBand, band_gain_db
@@ -21,27 +22,35 @@ from matcher.planner.gaussian import Array
 RATIO = 2.5
 KNEE_DB = 6.0
 RELEASE_MS = 40.0
-ATTACK_MS = 4.0
+USUAL_ATTACK_MS, FASTEST_MS, SLOWEST_MS = 3.0, 0.7, 11.0
+"""A fast attack takes the peaks with it, a slow one lets them stand out: with it the crest factor goes its own way."""
 SHALLOW_DB, DEEP_DB = -8.0, 18.0
-"""How far a threshold may lie below the band's loud level; at the shallow end nothing reaches it."""
+"""How far a threshold may lie below the band's high peaks; at the shallow end nothing reaches it."""
 WIDEST_KNEE_DB = 6.0
 """A wider one takes the peaks of quiet masters well below the ceiling they are let to."""
-_LOWEST = np.array([SHALLOW_DB] * 3 + [0.0])
-_HIGHEST = np.array([DEEP_DB] * 3 + [WIDEST_KNEE_DB])
-_START = np.array([5.0, 5.0, 5.0, 4.0])
-_SEEN = np.array([1.0, 0.75, 0.82, 0.7])
+_LOWEST = np.array([SHALLOW_DB] * 3 + [0.0, np.log2(FASTEST_MS)])
+_HIGHEST = np.array([DEEP_DB] * 3 + [WIDEST_KNEE_DB, np.log2(SLOWEST_MS)])
+_START = np.array([5.0, 5.0, 5.0, 4.0, np.log2(USUAL_ATTACK_MS)])
 _WORTH_DB = 0.3
 """A band that is turned down by less in its loud moments is left alone."""
 _STEP_DB = 0.05
 """The grid that is searched: what differs by rounding alone takes the same path."""
-_TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
-_EFFORT_DB, _APART_DB, _KNEE_EFFORT_DB = 25.0, 10.0, 8.0
-"""Thresholds this far from idle, one this far from the others, or a knee this wide, cost as much as missing one figure
-by its tolerance: what is asked for is done, by all bands together rather than by one alone."""
+TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
+"""Of the figures: by how much each may be missed."""
+_EFFORT_DB, _APART_DB, _KNEE_EFFORT_DB, _ATTACK_EFFORT_OCT = 18.0, 10.0, 5.0, 3.0
+"""Thresholds this far from idle, one this far from the others, a knee this wide, or an attack this far from the usual
+one, cost as much as missing one figure by its tolerance: what is asked for is done, by all bands together rather than
+by one alone."""
+OUT_OF_REACH = 2.0
+"""Tolerances from which on what is missed counts by its size, no longer by its square."""
 _LOST_PEAK_DB = 0.4
 """So does a highest peak that the knee leaves this far below where the ceiling would let it be."""
 _KEPT_PER_SEGMENT = float(np.exp(-SEGMENT_S / 0.1))
 """Of the limiter's depth, where no peak asks for it any more."""
+_SEGMENT_ATTACK_MS = 10.0
+_ON_POWER, _AT_PEAKS = np.array([0.78, 0.73, 0.55]), np.array([0.94, 0.87, 0.56])
+"""Of a gain that follows the peaks of 10 ms so, what music in each band gets of it, and what its high peaks get: they
+do not hold for 10 ms. As measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +70,21 @@ class Levels:
         return cls(power[:3], peak[:3], peak[3], weighted[:count])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Fit:
     """A compressor and a limiter's knee, and what they are expected to do to the figures."""
 
-    compressor: Compressor
-    knee_db: float
+    compressor: Compressor = field(default_factory=Compressor)
+    knee_db: float = 0.0
     """Of the limiter behind it."""
-    change_db: Array
-    found: Array
-    """Three depths of thresholds and the knee, dB: where a search for something like it may begin."""
+    change_db: Array = field(default_factory=lambda: np.zeros(4))
+    found: Array = field(default_factory=lambda: _START)
+    """Depths of three thresholds and the knee, dB, and the attack in octaves above 1 ms: where a search for something
+    like it may begin."""
 
 
 def fit(
-    levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, start: Array | None = None
+    levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, start: Array = _START
 ) -> Fit:
     """The thresholds and the knee that move the figures (three spreads, crest) by `wanted_db`, shape (4,).
 
@@ -82,61 +92,71 @@ def fit(
     depth: the same music gives the same thresholds, wherever it begins. start: `Fit.found` of an earlier fit.
     """
     before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
-    level_db = 10.0 * np.log10(levels.power + 1e-20)
     whole = levels.power.sum(axis=0)
     heard = whole > whole.max() * 10.0 ** (HEARD_DB / 10.0)
-    loud_db = np.percentile(level_db[:, heard], 97, axis=1) + 3.01
+    high_db = db_from_gain(np.percentile(levels.peak[:, heard], 97, axis=1))
 
     @functools.lru_cache(maxsize=8)  # a derivative moves one threshold and leaves the others
-    def compressed(i: int, depth_db: float) -> tuple[Array, Array]:
-        return _compressed(levels.power[i], levels.peak[i], level_db[i], _band(loud_db[i] - depth_db))
+    def followed(i: int, depth_db: float) -> Array:
+        return _followed_db(levels.peak[i], _band(high_db[i] - depth_db))
 
     def changed(settings: Array) -> tuple[Array, float]:
-        bands = [compressed(i, float(depth_db)) for i, depth_db in enumerate(settings[:3])]
+        gains_db = [followed(i, float(depth_db)) for i, depth_db in enumerate(settings[:3])]
+        bands = [_compressed(levels, i, gain_db, settings[4]) for i, gain_db in enumerate(gains_db)]
         after, lost_peak_db = _limited(levels, bands, goal_lufs, ceiling_dbtp, settings[3])
-        return _SEEN * (after - before), lost_peak_db
+        return after - before, lost_peak_db
 
     def residual(settings: Array) -> Array:
         change_db, lost_peak_db = changed(settings)
         depth_db, knee_db = settings[:3] - SHALLOW_DB, settings[3]
         effort = [np.sqrt(3.0) * depth_db.mean() / _EFFORT_DB, *(depth_db - depth_db.mean()) / _APART_DB]
-        at_peaks = [knee_db / _KNEE_EFFORT_DB, lost_peak_db / _LOST_PEAK_DB]
-        return np.concatenate([(change_db - wanted_db) / _TOLERANCE_DB, effort, at_peaks])
+        attack_oct = settings[4] - np.log2(USUAL_ATTACK_MS)
+        at_peaks = [attack_oct / _ATTACK_EFFORT_OCT, knee_db / _KNEE_EFFORT_DB, lost_peak_db / _LOST_PEAK_DB]
+        return np.concatenate([_bounded((change_db - wanted_db) / TOLERANCE_DB), effort, at_peaks])
 
-    def lowered(i: int, depth_db: float) -> tuple[Array, float]:
+    def lowered(i: int, settings: Array) -> tuple[Array, float]:
         """A band's gain, and what it is in loud moments, dB."""
-        gain_db = _gain_db(level_db[i], _band(loud_db[i] - depth_db))
+        gain_db = _on_power_db(i, followed(i, float(settings[i])), settings[4])
         return gain_db, float(np.percentile(gain_db[heard], 5))
 
-    def raises(i: int, depth_db: float) -> bool:
+    def raises(i: int, settings: Array) -> bool:
         """Whether the band would be raised by more than its loud moments are lowered: only rare ones stand out."""
-        if depth_db <= SHALLOW_DB:
+        if settings[i] <= SHALLOW_DB:
             return False
-        gain_db, loud_gain_db = lowered(i, depth_db)
+        gain_db, loud_gain_db = lowered(i, settings)
         return loud_gain_db + _makeup_db(levels.power[i], gain_db) > 0.0
 
-    settings, deepest = _START if start is None else start, _HIGHEST
+    settings, deepest = start, _HIGHEST
     while True:
         settings = _least_squares(residual, np.minimum(settings, deepest), deepest)
-        idle = [i for i in range(3) if raises(i, settings[i])]
+        idle = [i for i in range(3) if raises(i, settings)]
         if not idle:
             break
         deepest = deepest.copy()
         deepest[idle] = SHALLOW_DB
-    depth_db, knee_db = settings[:3], round(float(settings[3]), 6)
-    used = [i for i in range(3) if lowered(i, depth_db[i])[1] < -_WORTH_DB]
-    bands = tuple(
-        _made_up(level_db[i], _band(loud_db[i] - depth_db[i])) if i in used else CompressorBand() for i in range(3)
-    )
-    compressor = Compressor(crossovers_hz=CROSSOVERS_HZ, bands=bands) if used else Compressor()
-    return Fit(compressor, knee_db, changed(settings)[0], settings)
+    bands = []
+    for i, depth_db in enumerate(settings[:3]):
+        gain_db, loud_gain_db = lowered(i, settings)
+        if loud_gain_db >= -_WORTH_DB:
+            bands.append(CompressorBand())
+            continue
+        makeup_db = float(np.clip(_makeup_db(levels.power[i], gain_db), 0.0, 12.0))
+        bands.append(_band(high_db[i] - depth_db, 2.0 ** settings[4], makeup_db))
+    used = any(not band.is_neutral for band in bands)
+    compressor = Compressor(crossovers_hz=CROSSOVERS_HZ, bands=tuple(bands)) if used else Compressor()
+    return Fit(compressor, round(float(settings[3]), 6), changed(settings)[0], settings)
+
+
+def _bounded(missed: Array) -> Array:
+    """Linear beyond `OUT_OF_REACH`, once squared: what cannot be had is not worth any depth."""
+    return np.sign(missed) * OUT_OF_REACH * np.sqrt(2.0 * (np.sqrt(1.0 + (missed / OUT_OF_REACH) ** 2) - 1.0))
 
 
 def _least_squares(residual: Callable[[Array], Array], start: Array, highest: Array) -> Array:
-    """Levenberg-Marquardt with bounds, derivatives by steps of a dB."""
+    """Levenberg-Marquardt with bounds, derivatives by steps of half a dB."""
     x, current, damping = start, residual(start), 0.1
     for _ in range(30):
-        moved = np.where(x < highest - 1.0, x + 1.0, x - 1.0)
+        moved = np.where(x < highest - 0.5, x + 0.5, x - 0.5)
         columns = []
         for i in range(len(x)):
             there = x.copy()
@@ -159,21 +179,34 @@ def _least_squares(residual: Callable[[Array], Array], start: Array, highest: Ar
     return x
 
 
-def _band(threshold_db: float, makeup_db: float = 0.0) -> CompressorBand:
+def _band(threshold_db: float, attack_ms: float = _SEGMENT_ATTACK_MS, makeup_db: float = 0.0) -> CompressorBand:
     return CompressorBand(
         threshold_db=round(float(np.clip(threshold_db, -100.0, 0.0)), 6),
         ratio=RATIO,
         knee_db=KNEE_DB,
-        attack_ms=ATTACK_MS,
+        attack_ms=round(float(attack_ms), 6),
         release_ms=RELEASE_MS,
-        makeup_db=makeup_db,
+        makeup_db=round(makeup_db, 6),
     )
 
 
-def _made_up(level_db: Array, band: CompressorBand) -> CompressorBand:
-    """The band with its mean power given back."""
-    lost_db = _makeup_db(10.0 ** (level_db / 10.0), _gain_db(level_db, band))
-    return _band(band.threshold_db, makeup_db=round(float(np.clip(lost_db, 0.0, 12.0)), 6))
+def reduction_db(levels: Levels, i: int, band: CompressorBand) -> Array:
+    """What a band's settings take of it every 10 ms, makeup left out."""
+    at_segments = msgspec.structs.replace(band, attack_ms=_SEGMENT_ATTACK_MS)
+    return -_on_power_db(i, _followed_db(levels.peak[i], at_segments), float(np.log2(band.attack_ms)))
+
+
+def _followed_db(peak: Array, band: CompressorBand) -> Array:
+    return band_gain_db(db_from_gain(peak), SEGMENT_S, band)
+
+
+def _on_power_db(i: int, gain_db: Array, attack_oct: float) -> Array:
+    return _ON_POWER[i] * _later(gain_db, 1.07 - 0.21 * attack_oct)
+
+
+def _later(gain_db: Array, share: float) -> Array:
+    """This share of a segment's gain, and the rest of the one before."""
+    return share * gain_db + (1.0 - share) * np.append(gain_db[:1], gain_db[:-1])
 
 
 def _makeup_db(power: Array, gain_db: Array) -> float:
@@ -181,19 +214,12 @@ def _makeup_db(power: Array, gain_db: Array) -> float:
     return float(10.0 * np.log10(power.mean() / max((power * power_from_db(gain_db)).mean(), 1e-20)))
 
 
-def _gain_db(level_db: Array, band: CompressorBand) -> Array:
-    # Power reads 3 dB below what the compressor's detector reads of it.
-    return band_gain_db(level_db + 3.01, SEGMENT_S, band)
-
-
-def _compressed(power: Array, peak: Array, level_db: Array, band: CompressorBand) -> tuple[Array, Array]:
+def _compressed(levels: Levels, i: int, gain_db: Array, attack_oct: float) -> tuple[Array, Array]:
     """Power and peaks of one band behind its compressor, its mean power given back."""
-    gain_db = _gain_db(level_db, band)
-    after = power * power_from_db(gain_db)
-    makeup = power.mean() / max(after.mean(), 1e-20)
-    before_db = np.append(gain_db[:1], gain_db[:-1])
-    at_peak_db = 0.65 * gain_db + 0.35 * np.maximum(before_db, gain_db)
-    return after * makeup, peak * gain_from_db(at_peak_db) * np.sqrt(makeup)
+    on_power_db = _on_power_db(i, gain_db, attack_oct)
+    at_peaks_db = _AT_PEAKS[i] * _later(gain_db, 0.69 - 0.15 * attack_oct)
+    power, makeup_db = levels.power[i], _makeup_db(levels.power[i], on_power_db)
+    return power * power_from_db(on_power_db + makeup_db), levels.peak[i] * gain_from_db(at_peaks_db + makeup_db)
 
 
 def _limited(

@@ -8,25 +8,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dsp.effects.compressor import Compressor, band_gain_db
-from dsp.meters.dynamics import HEARD_DB, SEGMENT_S, figures
+from dsp.effects.compressor import Compressor
+from dsp.meters.dynamics import HEARD_DB, figures
 from matcher.aims import Aims
 from matcher.distance import tone_distance_db
 from matcher.planner.density import NAMES, Density
+from matcher.planner.dynamics import Levels, reduction_db
 from matcher.planner.gaussian import Array, Estimate
 from matcher.planner.passages import PASSAGE_S
 from matcher.planner.width import WidthEstimate
 from matcher.plans import Believed, Curve, Figure
 from matcher.profile import Profile
 from matcher.reference import Reference
-
-if TYPE_CHECKING:
-    from matcher.planner.dynamics import Levels
 
 REGIONS = (("sub bass", 20, 60), ("bass", 60, 200), ("low mids", 200, 800), ("mids", 800, 3000),
            ("presence", 3000, 8000), ("air", 8000, 20_000))
@@ -96,7 +93,10 @@ def dynamics(judged: Density, made_db: Array, compressor: Compressor, compressed
         for name, one, band in zip(band_names(compressor), compressed_db, compressor.bands, strict=False)
         if not band.is_neutral
     ]
-    return f"{words} Turned down: {'; '.join(taken)}." if taken else words
+    if not taken:
+        return words
+    attack_ms = next(band.attack_ms for band in compressor.bands if not band.is_neutral)
+    return f"{words} Turned down, with an attack of {attack_ms:.1f} ms: {'; '.join(taken)}."
 
 
 def band_names(compressor: Compressor) -> tuple[str, ...]:
@@ -209,9 +209,8 @@ def compressed_db(levels: Levels, compressor: Compressor) -> tuple[Reduction, ..
     whole = levels.power.sum(axis=0)
     heard = whole > whole.max() * 10.0 ** (HEARD_DB / 10.0)
     found = []
-    for band, power in zip(compressor.bands, levels.power, strict=False):
-        # The detector reads a sine's peak level, 3 dB above its power.
-        taken = -band_gain_db(10.0 * np.log10(power + 1e-20) + 3.01, SEGMENT_S, band)[heard]
+    for i, band in enumerate(compressor.bands):
+        taken = reduction_db(levels, i, band)[heard]
         found.append(Reduction(float(np.median(taken)), float(np.percentile(taken, 95))))
     return tuple(found)
 

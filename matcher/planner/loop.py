@@ -189,8 +189,9 @@ def _search(
             tone_moved, moved = None, False
             if shapes and turn < (MOST_SHAPING_ROUNDS if at.shape.exact else SHAPING_ROUNDS):
                 tone_moved = beside.submit(_corrected, bench, at, goal.curves, trial, target)
-            if compressor is not None and turn < SHAPING_ROUNDS:
-                moved = compressor.corrected(at, trial, linear)
+            if compressor is not None and turn <= SHAPING_ROUNDS:
+                correct = compressor.corrected if turn < SHAPING_ROUNDS else compressor.settled
+                moved = correct(at, trial, linear)
             if tone_moved is not None:
                 moved |= tone_moved.result()
             if abs(step_db) < CLOSE_LU and not moved:
@@ -211,26 +212,47 @@ class Compression:
         self._bench, self._goal, self._wanted_db = bench, goal, wanted_db
         self._bias_db = self._expected_db = np.zeros(4)
         """By how much an earlier fit came out denser or looser in sound than in its levels; and what is expected."""
-        self._found: Array | None = None
+        self._found = self._nearest = dynamics.Fit()
+        self._away = np.inf
+        """Of the nearest that was tried, in tolerances."""
 
     def fit(self, at: Search, linear: Trial) -> None:
         """Fit it to a trial of tone and width, which is not to change meanwhile."""
         own_db = linear.heard("figures", "isolated_lufs").figures - self._bench.before.figures
         wanted_db = np.minimum(self._goal.density_db[:4] - own_db, 0.0) - self._bias_db
         goal_lufs = linear.isolated_lufs + at.gain_db
-        found = dynamics.fit(linear.levels, wanted_db, goal_lufs, at.ceiling_dbtp, self._found)
-        at.compressor, at.knee_db, self._found = found.compressor, found.knee_db, found.found
-        at.compressed_db = explain.compressed_db(linear.levels, found.compressor)
-        self._expected_db = own_db + found.change_db + self._bias_db
+        self._found = dynamics.fit(linear.levels, wanted_db, goal_lufs, at.ceiling_dbtp, self._found.found)
+        self._expected_db = own_db + self._found.change_db + self._bias_db
+        self._put(at, self._found, linear)
 
     def corrected(self, at: Search, trial: Trial, linear: Trial) -> bool:
         """Fit it again where a trial is not as dense as it is wanted to be."""
-        made_db = trial.figures - self._bench.before.figures
+        made_db = self._noted(trial)
         if np.abs(made_db - self._wanted_db).max() <= WORTH_DENSITY_DB:
             return False
         self._bias_db = self._bias_db + made_db - self._expected_db
         self.fit(at, linear)
         return True
+
+    def settled(self, at: Search, trial: Trial, linear: Trial) -> bool:
+        """Go back to the nearest of all that were tried, where the latest is not."""
+        self._noted(trial)
+        if self._nearest is self._found:
+            return False
+        self._put(at, self._nearest, linear)
+        return True
+
+    def _noted(self, trial: Trial) -> Array:
+        """What the latest fit made of the figures; remembers it where it came nearest."""
+        made_db: Array = trial.figures - self._bench.before.figures
+        away = float(np.linalg.norm((made_db - self._wanted_db) / dynamics.TOLERANCE_DB))
+        if away < self._away:
+            self._away, self._nearest = away, self._found
+        return made_db
+
+    def _put(self, at: Search, found: dynamics.Fit, linear: Trial) -> None:
+        at.compressor, at.knee_db, self._found = found.compressor, found.knee_db, found
+        at.compressed_db = explain.compressed_db(linear.levels, found.compressor)
 
 
 def _corrected(bench: Bench, at: Search, wanted: Curves, trial: Trial, target: Profile) -> bool:

@@ -14,7 +14,7 @@ from dsp.errors import SettingsError
 RATE_HZ = 48_000
 TWIN, SINGLE = 1e-9, 2e-6
 CURVE_DB, CROSSOVER_DB = 0.1, 0.05
-AVERAGE_MS = 5.0
+GRID_MS = 0.36
 
 
 def run(compressor, samples, rate_hz=RATE_HZ, cuts=()):
@@ -52,27 +52,23 @@ def static_db(level_db, band):
 
 
 def ballistic_db(wanted_db, step_s, band):
-    """One pole in dB: attack down, release up."""
-    gain, found = 0.0, []
+    """Down at once and up at the release's pace, then one pole of the attack's time constant; in dB."""
+    held, gain, found = 0.0, 0.0, []
     for wanted in wanted_db:
-        seconds = (band.attack_ms if wanted < gain else band.release_ms) * 1e-3
-        gain = wanted + (gain - wanted) * np.exp(-step_s / seconds)
-        if wanted == 0.0 and gain > -1e-4:
-            gain = 0.0
+        held = min(wanted, wanted + (held - wanted) * np.exp(-step_s / (band.release_ms * 1e-3)))
+        gain = held + (gain - held) * np.exp(-step_s / (band.attack_ms * 1e-3))
+        if wanted == 0.0 and min(gain, held) > -1e-4:
+            held = gain = 0.0
         found.append(gain)
     return np.array(found)
 
 
 def twin(samples, rate_hz, band):
-    """One band on everything: levels on a grid, gain in straight lines one step behind."""
+    """One band on everything: peaks on a grid, gain in straight lines one step behind."""
     grid = {8_000: 2, 44_100: 15, 96_000: 32}[rate_hz]  # the longest part of 100 ms within 0.36 ms
     steps = samples.shape[1] // grid
-    powers = (samples[:, : steps * grid].astype(np.float64) ** 2).reshape(len(samples), steps, grid).mean(axis=(0, 2))
-    average, levels = 0.0, []
-    for power in powers:
-        average = power + (average - power) * np.exp(-grid / rate_hz / 0.005)
-        levels.append(10 * np.log10(2 * average + 1e-20))
-    gains_db = ballistic_db([static_db(level, band) for level in levels], grid / rate_hz, band)
+    peaks = np.abs(samples[:, : steps * grid].astype(np.float64)).reshape(len(samples), steps, grid).max(axis=(0, 2))
+    gains_db = ballistic_db([static_db(level, band) for level in 20 * np.log10(peaks + 1e-10)], grid / rate_hz, band)
     corners = 10 ** ((np.concatenate([[0.0, 0.0], gains_db]) + band.makeup_db) / 20)
     at = (np.arange(samples.shape[1]) + 1) / grid
     return samples * np.interp(at, np.arange(len(corners)), corners), gains_db
@@ -132,12 +128,12 @@ MULTIBAND = Compressor(
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_idle_is_bit_identical(dtype, compressor):
     """Below every threshold the input passes bit by bit, however many bands it was split into."""
-    samples = (0.05 * noise()).astype(dtype)
+    samples = (0.01 * noise()).astype(dtype)
     out, records = run(compressor, samples)
     np.testing.assert_array_equal(out, samples)
     assert all(record == {"max_reduction_db": 0.0, "mean_reduction_db": 0.0} for record in records)
     assert all(np.copysign(1.0, record["max_reduction_db"]) == 1.0 for record in records)
-    assert not np.array_equal(run(compressor, (20 * samples).astype(dtype))[0], 20 * samples)
+    assert not np.array_equal(run(compressor, (100 * samples).astype(dtype))[0], 100 * samples)
 
 
 @pytest.mark.parametrize("crossovers_hz", [(), (200.0, 3_200.0)])
@@ -163,7 +159,7 @@ def test_bands_sum_to_the_input(makeup_db):
 # --- how much
 
 
-@pytest.mark.parametrize("hz", [1_000.0, 3_000.0, 8_000.0])
+@pytest.mark.parametrize("hz", [1_000.0, 3_000.0, 7_900.0])
 @pytest.mark.parametrize("knee_db", [0.0, 6.0, 24.0])
 @pytest.mark.parametrize("ratio", [1.5, 4.0, 20.0])
 def test_static_curve(ratio, knee_db, hz):
@@ -221,18 +217,28 @@ def reached_ms(gain_db, start_s):
 
 @pytest.mark.parametrize("attack_ms", [5.0, 20.0, 100.0])
 def test_attack_time(attack_ms):
-    """Down to 63 % takes the attack, and at most the 5 ms of averaging more."""
+    """Down to 63 % takes the attack, and a quarter of the tone's period or two steps of the grid more."""
     band = CompressorBand(threshold_db=-30.0, ratio=4.0, attack_ms=attack_ms, release_ms=500.0)
     took_ms = reached_ms(gain_db_under((-60.0, -6.0), (0.2, 1.0), band), 0.2)
-    assert 0.85 * attack_ms <= took_ms <= 1.15 * attack_ms + AVERAGE_MS
+    assert 0.95 * attack_ms <= took_ms <= 1.05 * attack_ms + 2 * GRID_MS
 
 
 @pytest.mark.parametrize("release_ms", [20.0, 100.0, 600.0])
 def test_release_time(release_ms):
-    """Up to 63 % takes the release, and what the 5 ms average takes to sink: a step of 6 dB, 7 ms at most."""
-    band = CompressorBand(threshold_db=-30.0, ratio=4.0, knee_db=0.0, attack_ms=5.0, release_ms=release_ms)
+    """Up to 63 % takes the release and the attack behind it."""
+    band = CompressorBand(threshold_db=-30.0, ratio=4.0, knee_db=0.0, attack_ms=2.0, release_ms=release_ms)
     took_ms = reached_ms(gain_db_under((-18.0, -24.0), (0.5, 4.0), band), 0.5)
-    assert 0.85 * release_ms <= took_ms <= 1.15 * release_ms + 1.4 * AVERAGE_MS
+    assert 0.85 * release_ms <= took_ms <= 1.05 * release_ms + 2.0 + 2 * GRID_MS
+
+
+def test_rides_on_the_crests_of_a_low_note():
+    """At 50 Hz the gain moves by less than 0.4 dB between two crests, though the wave passes through nothing there."""
+    band = CompressorBand(threshold_db=-30.0, ratio=2.5, attack_ms=3.0, release_ms=40.0)
+    probe = np.full(RATE_HZ, 1e-6)
+    out, _ = run(Compressor(bands=(band,)), np.stack([sine(50, -20.0)[0], probe]))
+    gain_db = 20 * np.log10(out[1] / 1e-6)[RATE_HZ // 2 :]
+    assert np.ptp(gain_db) < 0.4
+    assert gain_db.mean() == pytest.approx(static_db(-20.0, band), abs=0.7)
 
 
 def test_no_overshoot_at_the_start():
@@ -292,7 +298,7 @@ def test_makeup_has_no_phase_shift(crossover_hz):
 
 
 def test_channels_are_linked():
-    """Both channels get one gain, from their power together; swapped channels come out swapped."""
+    """Both channels get one gain, from the higher of their peaks; swapped channels come out swapped."""
     band = CompressorBand(threshold_db=-30.0, ratio=4.0)
     samples = noise() * np.array([[1.0], [0.1]])
     out, _ = run(Compressor(bands=(band,)), samples)
