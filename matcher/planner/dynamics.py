@@ -51,6 +51,8 @@ _SEGMENT_ATTACK_MS = 10.0
 _ON_POWER, _AT_PEAKS = np.array([0.78, 0.73, 0.55]), np.array([0.94, 0.87, 0.56])
 """Of a gain that follows the peaks of 10 ms so, what music in each band gets of it, and what its high peaks get: they
 do not hold for 10 ms. As measured."""
+_NOW_ON_POWER, _NOW_AT_PEAKS = (1.07, -0.21), (0.69, -0.15)
+"""How much of it is that of its own segment, and not of the one before: with an attack of 1 ms, and by octave of it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +74,7 @@ class Levels:
 
 @dataclass(frozen=True, eq=False)
 class Fit:
-    """A compressor and a limiter's knee, and what they are expected to do to the figures."""
+    """A compressor and a limiter's knee, and what they are expected to do to the figures; by default neither."""
 
     compressor: Compressor = field(default_factory=Compressor)
     knee_db: float = 0.0
@@ -86,7 +88,7 @@ class Fit:
 def fit(
     levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, start: Array = _START
 ) -> Fit:
-    """The thresholds and the knee that move the figures (three spreads, crest) by `wanted_db`, shape (4,).
+    """The thresholds, the attack and the knee that move the figures (three spreads, crest) by `wanted_db`, shape (4,).
 
     What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
     depth: the same music gives the same thresholds, wherever it begins. start: `Fit.found` of an earlier fit.
@@ -201,11 +203,12 @@ def _followed_db(peak: Array, band: CompressorBand) -> Array:
 
 
 def _on_power_db(i: int, gain_db: Array, attack_oct: float) -> Array:
-    return _ON_POWER[i] * _later(gain_db, 1.07 - 0.21 * attack_oct)
+    return _ON_POWER[i] * _later(gain_db, _NOW_ON_POWER, attack_oct)
 
 
-def _later(gain_db: Array, share: float) -> Array:
-    """This share of a segment's gain, and the rest of the one before."""
+def _later(gain_db: Array, now: tuple[float, float], attack_oct: float) -> Array:
+    """As much of a segment's gain as is there already, and the rest of the one before."""
+    share = now[0] + now[1] * attack_oct
     return share * gain_db + (1.0 - share) * np.append(gain_db[:1], gain_db[:-1])
 
 
@@ -217,7 +220,7 @@ def _makeup_db(power: Array, gain_db: Array) -> float:
 def _compressed(levels: Levels, i: int, gain_db: Array, attack_oct: float) -> tuple[Array, Array]:
     """Power and peaks of one band behind its compressor, its mean power given back."""
     on_power_db = _on_power_db(i, gain_db, attack_oct)
-    at_peaks_db = _AT_PEAKS[i] * _later(gain_db, 0.69 - 0.15 * attack_oct)
+    at_peaks_db = _AT_PEAKS[i] * _later(gain_db, _NOW_AT_PEAKS, attack_oct)
     power, makeup_db = levels.power[i], _makeup_db(levels.power[i], on_power_db)
     return power * power_from_db(on_power_db + makeup_db), levels.peak[i] * gain_from_db(at_peaks_db + makeup_db)
 
