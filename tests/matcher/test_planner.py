@@ -28,7 +28,7 @@ from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import SHALLOW_DB, WIDEST_KNEE_DB, Fit, Levels, fit
 from matcher.planner.gaussian import at_belief, credited, share_that_nears
 from matcher.planner.likeness import Moments
-from matcher.planner.loop import _gain_step
+from matcher.planner.loop import Compression, _gain_step
 from matcher.planner.search import FASTER_LIMITING, LIMITING, Search
 from matcher.planner.sections import COUNT, SHARES, Bench, Section, Trial, pick, try_chain
 from matcher.planner.shaping import Curves, Shape
@@ -442,6 +442,34 @@ class TestDensity:
         usual, odd = (_inferred(d, mastering_prior(), music_scale_db(3.0)) for d in (denser_db, odd_db))
         assert odd[3] < 0.5
         assert np.abs(odd - usual)[[0, 1, 2, 4]].max() < 0.5
+
+
+class TestCompression:
+    """Trials of fits, and which of them is kept."""
+
+    trials = (((-1.5, -1.2, -0.5), 0), ((-0.5, -1.6, -1.0), 1), ((0.0, -1.0, -1.9), 2))
+
+    @pytest.mark.parametrize(("made", "kept"), trials)
+    def test_what_came_nearest_is_kept(
+        self, made: tuple[float, ...], kept: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """2 dB less crest is wanted; whichever of three fits comes nearest, in sound, is gone back to."""
+        fits = [Fit(knee_db=float(i)) for i in range(3)]
+        fitted = iter(fits)
+        monkeypatch.setattr(dynamics, "fit", lambda *_: next(fitted))
+        flat = np.zeros(len(THIRD_OCTAVES_HZ))
+        at = Search(Shape(Eq(), Width(), flat, flat, exact=False), gain_db=0.0, ceiling_dbtp=-1.0)
+        nothing: Any = SimpleNamespace(figures=np.zeros(4))
+        linear: Any = SimpleNamespace(heard=lambda *_: nothing, isolated_lufs=-20.0, levels=TestDynamics.beats(9.0))
+        goal: Any = SimpleNamespace(density_db=np.array([-2.0, 0.0, 0.0, 0.0, 0.0]))
+        bench: Any = SimpleNamespace(before=nothing)
+        compression = Compression(bench, goal, goal.density_db[:4])
+        compression.fit(at, linear)
+        trials: list[Any] = [SimpleNamespace(figures=np.array([crest_db, 0.0, 0.0, 0.0])) for crest_db in made]
+        assert all(compression.corrected(at, trial, linear) for trial in trials[:2])
+        assert at.knee_db == 2
+        assert compression.settled(at, trials[2], linear) == (kept != 2)
+        assert at.knee_db == kept
 
 
 class TestDynamics:
