@@ -88,7 +88,7 @@ class Fit:
 def fit(
     levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, start: Array = _START
 ) -> Fit:
-    """The thresholds, the attack and the knee that move the figures (three spreads, crest) by `wanted_db`, shape (4,).
+    """The thresholds, the attack and the knee that move the figures (crest, three spreads) by `wanted_db`, shape (4,).
 
     What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
     depth: the same music gives the same thresholds, wherever it begins. start: `Fit.found` of an earlier fit.
