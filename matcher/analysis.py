@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from dsp.audio import Audio, Samples
 from dsp.errors import UnfitError
 from dsp.meters.clipping import ClippingMeter
+from dsp.meters.image import ImageMeter
 from dsp.meters.loudness import LoudnessMeter, Powers, isolated_lufs
 from dsp.meters.spectrum import LongSpectrum
 from dsp.meters.true_peak import TruePeakMeter
@@ -57,6 +58,7 @@ class ProfileBuilder:
         self._loudness = LoudnessMeter(sample_rate_hz, channels, weights=weights, expected_s=expected_s)
         self._true_peak = TruePeakMeter(sample_rate_hz, channels)
         self._clipping = ClippingMeter(channels)
+        self._image = ImageMeter(sample_rate_hz)
         self._sketch = SketchBuilder(sample_rate_hz, expected_s)
         self._spectrum = LongSpectrum(
             sample_rate_hz, (("mid", TONE_EDGES_HZ), ("mid", NOTE_EDGES_HZ), ("side", TONE_EDGES_HZ))
@@ -70,14 +72,14 @@ class ProfileBuilder:
     @property
     def meters(self) -> tuple[Callable[[Samples], None], ...]:
         """What `update` does, in parts that know nothing of each other; each is to get every block, in order."""
-        return self._levels, self._heard_by(self._sketch), self._heard_by(self._spectrum)
+        return self._levels, *(self._heard_by(part) for part in (self._sketch, self._spectrum, self._image))
 
     def _levels(self, block: Samples) -> None:
         self.length_samples += block.shape[1]
         for meter in (self._loudness, self._true_peak, self._clipping):
             meter.update(block)
 
-    def _heard_by(self, part: SketchBuilder | LongSpectrum) -> Callable[[Samples], None]:
+    def _heard_by(self, part: SketchBuilder | LongSpectrum | ImageMeter) -> Callable[[Samples], None]:
         speakers = self.speakers
         return part.update if speakers is None else lambda block: part.update(speakers.folded(block))
 
@@ -97,6 +99,7 @@ class ProfileBuilder:
             sample_peak_dbfs=true_peak.sample_peak_dbfs,
             flat_tops=self._clipping.result(),
             figures=figures,
+            image=self._image.result(),
             spectrum=spectrum,
             course=Course(tone, notes, tone_of_side, frames),
             sketch=sketch,

@@ -20,15 +20,16 @@ from numpy.typing import NDArray
 
 from dsp.audio import Audio
 from dsp.errors import UnfitError
+from dsp.meters.image import quantiles_db
 from matcher.analysis import analyze
 from matcher.features import Features
 from matcher.io import open_audio
 from matcher.learned import main_of
-from matcher.planner import density, tone, width
+from matcher.planner import density, image, tone, width
 from matcher.planner.likeness import Moments, compare
 from matcher.preset_learning import around_centres
 from matcher.presets import as_rows
-from matcher.priors import Growth, Line, Prior, missing
+from matcher.priors import Growth, Image, Line, Prior, missing
 from matcher.profile import Profile
 from matcher.reference import Reference
 from matcher.version import VERSION
@@ -40,6 +41,7 @@ SMALLEST_DB, SMALLEST_SPREAD = 0.05, 0.2
 FEWEST_PAIRS = 3
 """Through fewer goes any line."""
 EQUALLY_LOUD_LU = 2.0
+SCATTER_ROUNDS = 60
 GROWTH_BOUNDS = ((math.log(0.05), math.log(5.0)), (0.0, 1.0))
 """Of what is sought: the logarithm of the scale, and the exponent."""
 
@@ -134,6 +136,40 @@ def growth(scales_db: NDArray[np.float64], apart_db: NDArray[np.float64]) -> Gro
     return Growth(round(float(np.exp(found[0])), 4), round(float(found[1]), 4))
 
 
+def images(tracks: Sequence[Sequence[Profile]]) -> Image:
+    """How far apart the sources of the tracks lie, every track as important as any other, from its excerpts.
+
+    UnfitError where none of them has a side.
+    """
+    found = [[quantiles_db(e.image) for e in track if image.says_something(e)] for track in tracks]
+    found = [track for track in found if track]
+    if not found:
+        raise UnfitError("music: no track with a side")
+    every = np.concatenate(found)
+    weight = np.concatenate([np.full(len(track), 1.0 / len(track)) for track in found])
+    centre, around = scattered(every, weight)
+    apart = [a - b for track in found for a, b in itertools.permutations(track, 2)] or [np.zeros(every.shape[1])]
+    _, within = scattered(np.array(apart), np.ones(len(apart)))
+    return Image(tuple(np.round(centre, 3).tolist()), as_rows(around), as_rows(within))
+
+
+def scattered(
+    points: NDArray[np.float64], weight: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Centre and scatter of the multivariate t distribution of points, shape (points, size), by their weights.
+
+    Expectation and maximization (Lange, Little & Taylor 1989), each figure expected to stray by `image.STRAYS_DB`.
+    """
+    size, strays = points.shape[1], image.STRAYS_DB**2 * np.eye(points.shape[1])
+    centre, scatter = np.average(points, axis=0, weights=weight), np.cov(points.T, aweights=weight, bias=True) + strays
+    for _ in range(SCATTER_ROUNDS):
+        counted = weight * (image.TAILS + size) / (image.TAILS + image.squares(points - centre, scatter))
+        centre = counted @ points / counted.sum()
+        away = points - centre
+        scatter = ((away.T * counted) @ away + counted.sum() * strays) / weight.sum()
+    return centre, scatter
+
+
 def learn(folder: Path) -> Prior:
     """The prior of a folder of albums; MatchError names a track that cannot be read."""
     albums, whole, tracks = [], [], 0
@@ -151,6 +187,7 @@ def learn(folder: Path) -> Prior:
         **{group: as_rows(matrix) for group, matrix in around.items()},
         alike_tone=lines["alike_tone"],
         alike_width=lines["alike_width"],
+        image=images([track for album in albums for track in album]),
         tracks=tracks,
         pairs=len(pairs),
         made_by=f"match {VERSION}",

@@ -47,6 +47,16 @@ class Growth(NamedTuple):
         return float(self.at_1_db * music_db**self.exponent)
 
 
+class Image(NamedTuple):
+    """How the quantiles of `dsp.meters.image` lie: the centre and the scatter of a t distribution, dB and dB²."""
+
+    centre: tuple[float, ...]
+    tracks: tuple[tuple[float, ...], ...]
+    """Scatter of tracks around the centre."""
+    pieces: tuple[tuple[float, ...], ...]
+    """Scatter of the differences between two excerpts of one piece around nothing."""
+
+
 class Prior(Bounded, frozen=True, kw_only=True):
     """How far pieces differ by themselves; made by `matcher.learning`, never by hand."""
 
@@ -63,6 +73,8 @@ class Prior(Bounded, frozen=True, kw_only=True):
     moments of each of `likeness.SHARES`."""
     alike_width: tuple[Line, ...]
     """The same of the side against the mid."""
+    image: Image
+    """How far apart the sources of music lie by themselves."""
     tracks: int
     pairs: int
     made_by: str

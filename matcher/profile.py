@@ -18,7 +18,7 @@ from dsp.meters.loudness import k_weighting_response_db
 from dsp.meters.spectrum import Spectrum, band_centres_hz
 from dsp.units import db_from_power
 
-PROFILE_VERSION = 13
+PROFILE_VERSION = 15
 """Raised whenever a stored profile would not equal a fresh one."""
 
 THIRD_OCTAVES_HZ = 1000.0 * 10.0 ** (np.arange(-16, 14) / 10.0)
@@ -194,6 +194,8 @@ class Profile(Balance):
     """Places where a channel is cut off flat at its own extreme: what clipping leaves behind."""
     figures: NDArray[np.float64]
     """How compressed it is, the four of `dsp.meters.dynamics.figures`: crest factor, spread of three bands, dB."""
+    image: NDArray[np.int64]
+    """How far apart its sources lie: the counts of a `dsp.meters.image.ImageMeter`; all zero of a mono file."""
     segment_db: NDArray[np.float16]
     """K-weighted power of every 10 ms, summed over channels, dB, shape (segments,)."""
     sketch: Sketch

@@ -93,7 +93,7 @@ class _Bands:
         return out
 
 
-class _Frames:
+class Frames:
     """Windows centred on a grid of a stream that comes in blocks of any length; the ends are extended by silence.
 
     The grid's blocks that lie wholly in the stream each have a window; with `every`, all windows that touch it are
@@ -159,7 +159,7 @@ class BandMeter:
 
     def __init__(self, sample_rate_hz: int) -> None:
         size = 1 << round(np.log2(0.093 * sample_rate_hz))
-        self._frames = _Frames(size, BLOCK_S * sample_rate_hz)
+        self._frames = Frames(size, BLOCK_S * sample_rate_hz)
         self._bands = _Bands(size, sample_rate_hz, [(_CHANNELS.index("mid"), band_edges_hz())])
         self._columns: list[NDArray[np.float32]] = []
 
@@ -228,7 +228,7 @@ class LongSpectrum:
     def __init__(self, sample_rate_hz: int, course: tuple[tuple[str, NDArray[np.float64]], ...] = ()) -> None:
         self._rate = sample_rate_hz
         self._size = 1 << round(np.log2(0.3715 * sample_rate_hz))
-        self._frames = _Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz, every=True)
+        self._frames = Frames(self._size, 2.0 * BLOCK_S * sample_rate_hz, every=True)
         self._bands = _Bands(self._size, sample_rate_hz, [(_CHANNELS.index(name), edges) for name, edges in course])
         self._course = _Course()
         self._sums = np.zeros((3, self._size // 2 + 1))

@@ -12,7 +12,7 @@ from dsp.effects.width import Width
 from matcher.planner import tone, width
 from matcher.planner.bands import LARGEST_DB, fit_bands
 from matcher.planner.gaussian import Array
-from matcher.profile import THIRD_OCTAVES_HZ, Profile
+from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 
 WORTH_DB = 0.1
 """Smaller moves are not made."""
@@ -89,12 +89,14 @@ def _rounded(band: Band) -> Band:
     )
 
 
-def drawn_width(side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: float) -> Width:
+def drawn_width(
+    side_db: Array, eq: Eq, focus_below_hz: float, focus_depth_db: float, target: Balance
+) -> Width:
     """The width for a side at `THIRD_OCTAVES_HZ` re the mid, behind the equalizer."""
     # Tone and width together raise the side by no more than either may alone.
     raised_db = np.array([eq.response_db(np.geomspace(hz / 1.3, hz * 1.3, 9), "side").max() for hz in THIRD_OCTAVES_HZ])
     side_db = np.clip(side_db, DEEPEST_CUT_DB, LARGEST_DB - raised_db)
-    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db)
+    side = () if np.abs(side_db).max(initial=0.0) < WORTH_DB else width.points(side_db, target)
     return Width(side=side, focus_below_hz=focus_below_hz, focus_depth_db=focus_depth_db)
 
 

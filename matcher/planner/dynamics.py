@@ -37,10 +37,12 @@ _STEP_DB = 0.05
 """The grid that is searched: what differs by rounding alone takes the same path."""
 TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
 """Of the figures: by how much each may be missed."""
-_EFFORT_DB, _APART_DB, _KNEE_EFFORT_DB, _ATTACK_EFFORT_OCT = 18.0, 10.0, 5.0, 3.0
+_EFFORT_DB, _APART_DB, _KNEE_EFFORT_DB, _ATTACK_EFFORT_OCT = 18.0, 6.0, 4.0, 2.0
 """Thresholds this far from idle, one this far from the others, a knee this wide, or an attack this far from the usual
 one, cost as much as missing one figure by its tolerance: what is asked for is done, by all bands together rather than
 by one alone."""
+_MOVED = np.array([2.0, 2.0, 2.0, 2.0, 1.0])
+"""So do thresholds, knee and attack this far from those of an earlier fit to the same music."""
 OUT_OF_REACH = 2.0
 """Tolerances from which on what is missed counts by its size, no longer by its square."""
 _LOST_PEAK_DB = 0.4
@@ -86,12 +88,18 @@ class Fit:
 
 
 def fit(
-    levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, start: Array = _START
+    levels: Levels,
+    wanted_db: Array,
+    goal_lufs: float,
+    ceiling_dbtp: float,
+    start: Array = _START,
+    near: Array | None = None,
 ) -> Fit:
     """The thresholds, the attack and the knee that move the figures (crest, three spreads) by `wanted_db`, shape (4,).
 
     What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
-    depth: the same music gives the same thresholds, wherever it begins. start: `Fit.found` of an earlier fit.
+    depth: the same music gives the same thresholds, wherever it begins. start: where it does. near: `Fit.found` of an
+    earlier fit to the same music; it begins there, and what makes no difference to the figures stays.
     """
     before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
     whole = levels.power.sum(axis=0)
@@ -114,7 +122,9 @@ def fit(
         effort = [np.sqrt(3.0) * depth_db.mean() / _EFFORT_DB, *(depth_db - depth_db.mean()) / _APART_DB]
         attack_oct = settings[4] - np.log2(USUAL_ATTACK_MS)
         at_peaks = [attack_oct / _ATTACK_EFFORT_OCT, knee_db / _KNEE_EFFORT_DB, lost_peak_db / _LOST_PEAK_DB]
-        return np.concatenate([_bounded((change_db - wanted_db) / TOLERANCE_DB), effort, at_peaks])
+        missed = _bounded((change_db - wanted_db) / TOLERANCE_DB)
+        away = np.zeros(0) if near is None else (settings - near) / _MOVED
+        return np.concatenate([missed, effort, at_peaks, away])
 
     def lowered(i: int, settings: Array) -> tuple[Array, float]:
         """A band's gain, and what it is in loud moments, dB."""
@@ -128,7 +138,7 @@ def fit(
         gain_db, loud_gain_db = lowered(i, settings)
         return loud_gain_db + _makeup_db(levels.power[i], gain_db) > 0.0
 
-    settings, deepest = start, _HIGHEST
+    settings, deepest = start if near is None else near, _HIGHEST
     while True:
         settings = _least_squares(residual, np.minimum(settings, deepest), deepest)
         idle = [i for i in range(3) if raises(i, settings)]

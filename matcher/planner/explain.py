@@ -68,6 +68,11 @@ def width(sides: WidthEstimate, made_db: Array) -> str:
         f"The reference's side against its mid differs by {side.difference_db[heard].mean():+.1f} dB from the target's"
         f" on average, {done}"
     )
+    if sides.image is not None:
+        words += (
+            f". How far apart its sources lie says that it was made {abs(sides.image.mean_db):.1f} dB"
+            f" {'wider' if sides.image.mean_db > 0.0 else 'narrower'} (give or take {sides.image.sd_db:.1f} dB)"
+        )
     if sides.focus_below_hz:
         words += (
             f". Its low end is gathered in the centre: below about {sides.focus_below_hz:.0f} Hz the side falls"

@@ -8,6 +8,7 @@ Williams, Gaussian Processes for Machine Learning (2006), 2.2 and 5.4.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -69,7 +70,7 @@ def believed(
     scales_db: Array = SCALES_DB,
     strengths: tuple[float, ...] = (1.0,),
     expected: tuple[float, float] | None = None,
-    evidence: Evidence | None = None,
+    evidence: Sequence[Evidence] = (),
 ) -> Estimate:
     """Split a difference into mastering and music.
 
@@ -91,10 +92,10 @@ def believed(
     wanted = every[:, 1] ** 2 * mastering
     aside = every[:, 0] ** 2 * music + floor_db**2 * np.eye(len(difference))
     aside, measured = aside[:, seen[:, None], seen], difference[seen]
-    if evidence is not None:
-        aside = _beside(aside, evidence.covariance)
-        seen = np.append(seen, np.flatnonzero(evidence.heard))
-        measured = np.append(measured, evidence.curve_db)
+    for other in evidence:
+        aside = _beside(aside, other.covariance)
+        seen = np.append(seen, np.flatnonzero(other.heard))
+        measured = np.append(measured, other.curve_db)
     lower = np.linalg.cholesky(wanted[:, seen[:, None], seen] + aside)
     left = np.broadcast_to((measured - curves[:, seen]).T, (len(every), len(seen), len(curves)))
     solved = np.linalg.solve(lower, np.concatenate([wanted[:, seen], left], axis=2))
@@ -160,10 +161,14 @@ def weighed(estimates: list[Estimate]) -> Estimate:
     The first is that of the whole tracks; its difference and its scale of what is music are kept.
     """
     music = np.log([e.music_db for e in estimates]) + np.where(np.arange(len(estimates)) > 0, _OTHER_MOMENTS, 0.0)
-    weight = np.exp(-(music - music.min()) / _EQUALLY_GOOD)
-    weight /= weight.sum()
-    mean = weight @ np.array([e.mean_db for e in estimates])
-    spread = weight @ np.array([e.sd_db**2 + (e.mean_db - mean) ** 2 for e in estimates])
+    return mixed(estimates, np.exp(-(music - music.min()) / _EQUALLY_GOOD))
+
+
+def mixed(estimates: Sequence[Estimate], weight: Array) -> Estimate:
+    """The mean of estimates by their weights, and how sure it is; all else is that of the first."""
+    share = weight / weight.sum()
+    mean = share @ np.array([e.mean_db for e in estimates])
+    spread = share @ np.array([e.sd_db**2 + (e.mean_db - mean) ** 2 for e in estimates])
     return replace(estimates[0], mean_db=mean, sd_db=np.sqrt(spread))
 
 

@@ -119,7 +119,7 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
             wide = exact_width(side_db, tone_db, eq, curve.heard, target)
         else:
             side_db = (sides.side.mean_db - sides.focus_db) * share
-            wide = drawn_width(side_db, eq, sides.focus_below_hz, sides.focus_depth_db * share)
+            wide = drawn_width(side_db, eq, sides.focus_below_hz, sides.focus_depth_db * share, target)
     return Search(Shape(eq, wide, tone_db, side_db, exact), gain_db=0.0, ceiling_dbtp=aims.ceiling_dbtp)
 
 
@@ -204,6 +204,10 @@ def _search(
     return at
 
 
+CLEARLY_FURTHER = 0.3
+"""In tolerances of the four figures together: less would let a hair decide which settings are kept."""
+
+
 class Compression:
     """The compressor, fitted behind tone and width and corrected by what its trials make of the figures."""
 
@@ -213,6 +217,8 @@ class Compression:
         self._bias_db = self._expected_db = np.zeros(4)
         """By how much an earlier fit came out denser or looser in sound than in its levels; and what is expected."""
         self._found = self._nearest = dynamics.Fit()
+        self._near: Array | None = None
+        """Settings of the latest fit, once there is one."""
         self._away = np.inf
         """Of the nearest that was tried, in tolerances."""
 
@@ -221,7 +227,8 @@ class Compression:
         own_db = linear.heard("figures", "isolated_lufs").figures - self._bench.before.figures
         wanted_db = np.minimum(self._goal.density_db[:4] - own_db, 0.0) - self._bias_db
         goal_lufs = linear.isolated_lufs + at.gain_db
-        self._found = dynamics.fit(linear.levels, wanted_db, goal_lufs, at.ceiling_dbtp, self._found.found)
+        self._found = dynamics.fit(linear.levels, wanted_db, goal_lufs, at.ceiling_dbtp, near=self._near)
+        self._near = self._found.found
         self._expected_db = own_db + self._found.change_db + self._bias_db
         self._put(at, self._found, linear)
 
@@ -235,20 +242,25 @@ class Compression:
         return True
 
     def settled(self, at: Search, trial: Trial, linear: Trial) -> bool:
-        """Go back to the nearest of all that were tried, where the latest is not."""
-        self._noted(trial)
-        if self._nearest is self._found:
+        """Go back to the nearest of all that were tried, where the latest is clearly further away."""
+        latest = self._away_of(trial)
+        if latest <= self._away + CLEARLY_FURTHER:
             return False
         self._put(at, self._nearest, linear)
         return True
 
     def _noted(self, trial: Trial) -> Array:
         """What the latest fit made of the figures; remembers it where it came nearest."""
-        made_db: Array = trial.figures - self._bench.before.figures
-        away = float(np.linalg.norm((made_db - self._wanted_db) / dynamics.TOLERANCE_DB))
+        away = self._away_of(trial)
         if away < self._away:
             self._away, self._nearest = away, self._found
+        made_db: Array = trial.figures - self._bench.before.figures
         return made_db
+
+    def _away_of(self, trial: Trial) -> float:
+        """How far what a trial made of the figures is from what is wanted of them, in tolerances."""
+        made_db = trial.figures - self._bench.before.figures
+        return float(np.linalg.norm((made_db - self._wanted_db) / dynamics.TOLERANCE_DB))
 
     def _put(self, at: Search, found: dynamics.Fit, linear: Trial) -> None:
         at.compressor, at.knee_db, self._found = found.compressor, found.knee_db, found

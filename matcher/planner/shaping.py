@@ -108,7 +108,7 @@ def add(shape: Shape, tone_db: Array, side_db: Array, wanted: Curves, target: Pr
         shape.width = exact_width(shape.side_db, shape.tone_db, shape.eq, wanted.heard, target)
     elif moves_side:
         shape.side_db = np.clip(shape.side_db + side_db, -width.LARGEST_DB, width.LARGEST_DB)
-        shape.width = drawn_width(shape.side_db, shape.eq, wanted.focus_below_hz, wanted.focus_depth_db)
+        shape.width = drawn_width(shape.side_db, shape.eq, wanted.focus_below_hz, wanted.focus_depth_db, target)
     return bool(most_db > WORTH_DB or most_side_db > 2.0 * WORTH_DB)
 
 

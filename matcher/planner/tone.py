@@ -103,7 +103,7 @@ def smooth_estimate(
     belief: float | None = None,
     evidence: Evidence | None = None,
 ) -> Estimate:
-    """What of third-octave differences is mastering; `expected` and `evidence` as in `believed`."""
+    """What of third-octave differences is mastering; `expected` as in `believed`, `evidence` one of its kind."""
     return believed(
         THIRD_OCTAVES_HZ,
         difference_db,
@@ -112,7 +112,7 @@ def smooth_estimate(
         music_kernel(),
         floor_db=ROUGH_DB,
         expected=expected,
-        evidence=evidence,
+        evidence=() if evidence is None else (evidence,),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from dsp.curves import Point
 from dsp.effects.width import Width
 from dsp.units import db_from_power
+from matcher.planner import image
 from matcher.planner.gaussian import (
     STRANGERS_DB,
     Array,
@@ -21,6 +22,7 @@ from matcher.planner.gaussian import (
     believed_among,
     credited,
     kernel,
+    mixed,
     share_that_nears,
     weighed,
 )
@@ -42,6 +44,8 @@ ROUGH_DB = 1.0
 """What compression and limiting do to the width of single third octaves."""
 DETAIL_DB, DETAIL_OCT = 5.0, 0.5
 """What a master does to the width of single bands, where all of it was measured without music."""
+STRANGERS_LEVEL = 10.0
+"""How much further strangers differ in the width of the whole: a variance, for a difference of 1 dB."""
 FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
 FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
 FOCUS_SHARE = 0.05
@@ -58,6 +62,8 @@ class WidthEstimate:
     side: Estimate
     focus_below_hz: float
     focus_depth_db: float
+    image: image.Raised | None = None
+    """What was inferred from how far apart the sources of both lie."""
 
     @property
     def focus_db(self) -> Array:
@@ -100,9 +106,10 @@ def estimate(
     alike = moments.of(reference.wide)
     versions = [difference, *(each.width_db for each in alike)]
     expected = expectations(alike, shipped().alike_width)
-    found = estimate_from(versions, heard, curve.music_db, belief, expected, evidence)
-    if belief is not None or curve.music_db <= STRANGERS_DB:
-        return found
+    raised = None if asks_for_more(belief) else image.raised(target, reference.wide)
+    found = estimate_from(versions, heard, curve.music_db, belief, expected, evidence, raised)
+    if belief is not None or raised is not None or curve.music_db <= STRANGERS_DB:
+        return replace(found, image=raised)
     difference = reference.balance_db("side") - target.balance_db("side")
     moved = at_equal_loudness(curve.mean_db, target)
     share = share_that_nears(found.side.mean_db[heard], difference[heard], moved[heard])
@@ -144,19 +151,23 @@ def estimate_from(
     belief: float | None,
     expected: Sequence[Expected] | None = None,
     evidence: Evidence | None = None,
+    raised: image.Raised | None = None,
 ) -> WidthEstimate:
     """Posterior of the side's gain: the same everywhere or nearly so, with or without a gathered low end.
 
     differences_db: of the whole tracks, and of moments that are alike where there are any. expected: of each, how far
-    the music itself is expected to differ, where that is known. evidence: as in `believed`.
+    the music itself is expected to differ, where that is known. evidence: of the passages that both share. raised:
+    what the images of both say.
     """
     # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
     strangers = 1.0 / (1.0 + (STRANGERS_DB / max(music_db, 0.1)) ** 6)
-    music = music_kernel() + 2.5 * strangers
-    seen = [_seen(d, heard) for d in differences_db]
+    music = music_kernel() + STRANGERS_LEVEL * strangers
     prior = credited(mastering_prior() + _detail(evidence), belief)
-    found = weighed(
-        [
+    seen = [_seen(d, heard) for d in differences_db]
+    passages = () if evidence is None else (evidence,)
+
+    def judged(known: Sequence[Evidence]) -> Estimate:
+        return weighed([
             believed(
                 THIRD_OCTAVES_HZ,
                 d,
@@ -166,10 +177,15 @@ def estimate_from(
                 floor_db=ROUGH_DB,
                 shapes=_gatherings(),
                 expected=scale,
-                evidence=evidence,
+                evidence=known,
             )
             for d, scale in zip(seen, expected or [None] * len(seen), strict=True)
-        ]
+        ])
+
+    ways = ((1.0, None),) if raised is None else raised.ways
+    found = mixed(
+        [judged(passages if shown is None else (*passages, shown)) for _, shown in ways],
+        np.array([share for share, _ in ways]),
     )
     return _asked(found, seen[0], belief)
 
@@ -188,7 +204,7 @@ def estimate_among(
 
 def mastering_prior() -> Array:
     """Covariance of what mastering does to the side against the mid, dB²."""
-    return kernel(np.log2(THIRD_OCTAVES_HZ), 0.8, 1.5) + 2.8**2
+    return kernel(np.log2(THIRD_OCTAVES_HZ), 0.8, 1.5) + image.MASTERING_DB**2
 
 
 def _detail(evidence: Evidence | None) -> Array:
@@ -246,11 +262,24 @@ def focus_db(focus_below_hz: float, depth_db: float) -> Array:
     return Width(focus_below_hz=focus_below_hz, focus_depth_db=depth_db).response_db(THIRD_OCTAVES_HZ)
 
 
-def points(side_db: Array) -> tuple[Point, ...]:
-    """The curve by octave; a single point where it is flat within half a dB."""
+NOTHING_ABOVE = 1.1
+"""By this factor above the end of the music nothing is raised any more."""
+
+
+def points(side_db: Array, target: Balance) -> tuple[Point, ...]:
+    """The curve by octave, one point where it is flat within half a dB; what lies above the music is not raised."""
     places = OCTAVES_HZ[1:]
     gain = np.interp(np.log2(places), np.log2(THIRD_OCTAVES_HZ), side_db)
     if np.ptp(gain) < 0.5:
-        return (Point(frequency_hz=1000.0, gain_db=round(float(gain.mean()), 6)),)
+        places, gain = np.array([1000.0]), gain.mean(keepdims=True)
+    end_hz, nyquist_hz = target.bandwidth_hz, target.spectrum.frequency_hz[-1]
+    if end_hz < nyquist_hz:
+        there_db = np.interp(np.log2(end_hz), np.log2(places), gain)
+        if there_db > 0.0:
+            below = places < end_hz
+            places, gain = (
+                np.append(places[below], [end_hz, NOTHING_ABOVE * end_hz]),
+                np.append(gain[below], [there_db, 0.0]),
+            )
     pairs = zip(places, gain, strict=True)
     return tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs)

@@ -253,7 +253,7 @@ class TestEvidence:
             music,
             floor_db=0.5,
             scales_db=np.array([2.0]),
-            evidence=Evidence(shown, curve, noise_db2),
+            evidence=(Evidence(shown, curve, noise_db2),),
         )
         # A Kalman step for each of the two measurements, one behind the other.
         mean, covariance = np.zeros(30), mastering.copy()

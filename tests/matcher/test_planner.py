@@ -25,7 +25,7 @@ from matcher.planner import bands, dynamics, shaping, tone, width
 from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.density import _inferred, mastering_prior, music_scale_db
 from matcher.planner.drawing import drawn_eq, exact_width
-from matcher.planner.dynamics import SHALLOW_DB, WIDEST_KNEE_DB, Fit, Levels, fit
+from matcher.planner.dynamics import SHALLOW_DB, USUAL_ATTACK_MS, WIDEST_KNEE_DB, Fit, Levels, fit
 from matcher.planner.gaussian import at_belief, credited, share_that_nears
 from matcher.planner.likeness import Moments
 from matcher.planner.loop import Compression, _gain_step
@@ -456,7 +456,7 @@ class TestCompression:
         """2 dB less crest is wanted; whichever of three fits comes nearest, in sound, is gone back to."""
         fits = [Fit(knee_db=float(i)) for i in range(3)]
         fitted = iter(fits)
-        monkeypatch.setattr(dynamics, "fit", lambda *_: next(fitted))
+        monkeypatch.setattr(dynamics, "fit", lambda *_, **__: next(fitted))
         flat = np.zeros(len(THIRD_OCTAVES_HZ))
         at = Search(Shape(Eq(), Width(), flat, flat, exact=False), gain_db=0.0, ceiling_dbtp=-1.0)
         nothing: Any = SimpleNamespace(figures=np.zeros(4))
@@ -583,7 +583,7 @@ class TestDynamics:
         found = fit(self.clicking(), np.array([-1.5, 0.0, 0.0, 0.0]), -17.0, -1.0)
         assert found.change_db[0] < -1.0
         assert np.abs(found.change_db[1:]).max() < 0.3
-        assert max(band.attack_ms for band in found.compressor.bands) < 1.0
+        assert max(band.attack_ms for band in found.compressor.bands) < USUAL_ATTACK_MS / 2.0
         unwanted = fit(self.clicking(), np.zeros(4), -17.0, -1.0)
         assert unwanted.compressor.is_neutral()
         assert unwanted.knee_db < 0.5
