@@ -24,7 +24,7 @@ GAINS_DB = np.arange(-10.0, 10.01, 0.2)
 """By how much the side may have been raised."""
 MASTERING_DB = 2.8
 """How far mastering raises or lowers the side: one standard deviation."""
-ONE_PIECE, OTHER_KIND = 0.3, 0.15
+ONE_PIECE, OTHER_KIND = 0.15, 0.15
 """How likely it is beforehand that both are one piece, and that the reference is wider or narrower than any known."""
 OTHER_KIND_DB = 10.0
 TAILS = 2.0

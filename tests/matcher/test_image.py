@@ -51,7 +51,7 @@ def test_within_a_piece_its_own_image_decides(halves: tuple[Audio, Audio], gain_
     assert own_piece > image.ONE_PIECE
     assert shown is not None
     assert float(shown.curve_db[0]) == pytest.approx(gain_db + float(plain.ways[1][1].curve_db[0]), abs=0.1)
-    assert found.mean_db == pytest.approx(gain_db, abs=1.0)
+    assert found.mean_db == pytest.approx(gain_db, abs=1.5)
     assert found.sd_db < 0.7 * image.MASTERING_DB
 
 
