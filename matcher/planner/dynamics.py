@@ -37,7 +37,7 @@ _STEP_DB = 0.05
 """The grid that is searched: what differs by rounding alone takes the same path."""
 TOLERANCE_DB = np.array([0.4, 0.8, 0.5, 0.8])
 """Of the figures: by how much each may be missed."""
-_EFFORT_DB, _APART_DB, _KNEE_EFFORT_DB, _ATTACK_EFFORT_OCT = 18.0, 6.0, 4.0, 2.3
+_EFFORT_DB, _APART_DB, _KNEE_EFFORT_DB, _ATTACK_EFFORT_OCT = 18.0, 6.0, 4.0, 2.0
 """Thresholds this far from idle, one this far from the others, a knee this wide, or an attack this far from the usual
 one, cost as much as missing one figure by its tolerance: what is asked for is done, by all bands together rather than
 by one alone."""

@@ -177,6 +177,11 @@ STRANGERS_DB = 8.0
 _STEPS = np.linspace(1.0, 0.0, 9)
 
 
+def strangeness(music_db: float) -> float:
+    """How likely two pieces are strangers that differ by so much in tone, 0 to 1."""
+    return 1.0 / (1.0 + (STRANGERS_DB / max(music_db, 0.1)) ** 6)
+
+
 def share_that_nears(move_db: Array, difference_db: Array, start_db: Array | float = 0.0) -> float:
     """The largest share of a move, begun at `start_db`, after which the difference is no larger than before (RMS)."""
     before = float(np.mean(difference_db**2)) if len(difference_db) else 0.0

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dsp.meters.image import quantiles_db
+from dsp.meters.image import HIGHEST_DB, LOWEST_DB, quantiles_db
 from matcher.planner.gaussian import Array, Evidence
 from matcher.priors import shipped
 from matcher.profile import THIRD_OCTAVES_HZ, Profile
@@ -25,13 +25,16 @@ GAINS_DB = np.arange(-10.0, 10.01, 0.2)
 MASTERING_DB = 2.8
 """How far mastering raises or lowers the side: one standard deviation."""
 ONE_PIECE, OTHER_KIND = 0.15, 0.15
-"""How likely it is beforehand that both are one piece, and that the reference is wider or narrower than any known."""
+"""How likely it is of strangers beforehand that they are one piece all the same, and that the reference is wider or
+narrower than any known."""
 OTHER_KIND_DB = 10.0
 TAILS = 2.0
 """Degrees of freedom of Student's t distribution, as which quantiles lie around their centre."""
 STRAYS_DB = 0.8
 """How far single quantiles stray by themselves, as those of few points do."""
 FEWEST_POINTS = 500
+WITHIN_DB = 1.0
+"""How far within what is counted all quantiles are to lie."""
 BANDS = (THIRD_OCTAVES_HZ > 700.0) & (THIRD_OCTAVES_HZ < 2100.0)
 ROUGH_DB = 1.0
 """What single third octaves of these differ by from the whole."""
@@ -47,13 +50,16 @@ class Raised:
     """Ways in which the reference may have come about: how likely each is, and what it shows of the wanted curve."""
 
 
-def raised(target: Profile, references: Sequence[Record]) -> Raised | None:
-    """What the images say, the mean over the references; None where one of them or the target says nothing."""
+def raised(target: Profile, references: Sequence[Record], strangers: float) -> Raised | None:
+    """What the images say, the mean over the references; None where one of them or the target says nothing.
+
+    strangers: how likely target and reference are strangers, 0 to 1: within a piece its own image decides.
+    """
     tracks = [p for p in references if isinstance(p, Profile)]
     if len(tracks) < len(references) or not all(map(says_something, (target, *tracks))):
         return None
     here_db = quantiles_db(target.image)
-    found = [_judged(here_db, quantiles_db(p.image)) for p in tracks]
+    found = [_judged(here_db, quantiles_db(p.image), strangers) for p in tracks]
     shares, means_db, sds_db = (np.mean([each[part] for each in found], axis=0) for part in range(3))
     each = zip(shares, means_db, sds_db, strict=True)
     ways = tuple((float(share), _evidence(mean_db, sd_db)) for share, mean_db, sd_db in each)
@@ -61,11 +67,14 @@ def raised(target: Profile, references: Sequence[Record]) -> Raised | None:
 
 
 def says_something(track: Profile) -> bool:
-    """Whether it has a side whose points can be counted."""
-    return track.has_side and bool(np.all(track.image.sum(axis=1) >= FEWEST_POINTS))
+    """Whether it has a side whose points can be counted, and lie where they are."""
+    if not track.has_side or np.any(track.image.sum(axis=1) < FEWEST_POINTS):
+        return False
+    found_db = quantiles_db(track.image)
+    return bool(found_db.min() > LOWEST_DB + WITHIN_DB and found_db.max() < HIGHEST_DB - WITHIN_DB)
 
 
-def _judged(here_db: Array, there_db: Array) -> tuple[Array, Array, Array]:
+def _judged(here_db: Array, there_db: Array, strangers: float) -> tuple[Array, Array, Array]:
     """(how likely, by how much the side was raised, standard deviation) of two ways, and what is missing of likely.
 
     The reference is a piece of its own of a usual image, or the target's own piece; and what is missing: an image of
@@ -74,7 +83,8 @@ def _judged(here_db: Array, there_db: Array) -> tuple[Array, Array, Array]:
     prior = shipped().image
     centre, tracks, pieces = np.array(prior.centre), np.array(prior.tracks), np.array(prior.pieces)
     ways = ((centre, tracks), (here_db, pieces), (centre, tracks + OTHER_KIND_DB**2))
-    beforehand = np.array([1.0 - ONE_PIECE - OTHER_KIND, ONE_PIECE, OTHER_KIND])
+    strange = strangers * np.array([1.0 - ONE_PIECE - OTHER_KIND, OTHER_KIND])
+    beforehand = np.array([strange[0], 1.0 - strange.sum(), strange[1]])
     mastering = -0.5 * (GAINS_DB / MASTERING_DB) ** 2
     likely = np.array([
         np.logaddexp.reduce(_log_t(there_db - GAINS_DB[:, None] - without_db, scatter) + mastering)

@@ -24,6 +24,7 @@ from matcher.planner.gaussian import (
     kernel,
     mixed,
     share_that_nears,
+    strangeness,
     weighed,
 )
 from matcher.planner.likeness import NARROWEST_DB, WIDEST_DB, Expected, Mask, Moments, expectations
@@ -106,7 +107,8 @@ def estimate(
     alike = moments.of(reference.wide)
     versions = [difference, *(each.width_db for each in alike)]
     expected = expectations(alike, shipped().alike_width)
-    raised = None if asks_for_more(belief) else image.raised(target, reference.wide)
+    strangers = strangeness(curve.music_db)
+    raised = None if asks_for_more(belief) else image.raised(target, reference.wide, strangers)
     found = estimate_from(versions, heard, curve.music_db, belief, expected, evidence, raised)
     if belief is not None or raised is not None or curve.music_db <= STRANGERS_DB:
         return replace(found, image=raised)
@@ -160,8 +162,7 @@ def estimate_from(
     what the images of both say.
     """
     # Two excerpts of a piece are about equally wide as a whole; two pieces are not.
-    strangers = 1.0 / (1.0 + (STRANGERS_DB / max(music_db, 0.1)) ** 6)
-    music = music_kernel() + STRANGERS_LEVEL * strangers
+    music = music_kernel() + STRANGERS_LEVEL * strangeness(music_db)
     prior = credited(mastering_prior() + _detail(evidence), belief)
     seen = [_seen(d, heard) for d in differences_db]
     passages = () if evidence is None else (evidence,)
@@ -262,8 +263,8 @@ def focus_db(focus_below_hz: float, depth_db: float) -> Array:
     return Width(focus_below_hz=focus_below_hz, focus_depth_db=depth_db).response_db(THIRD_OCTAVES_HZ)
 
 
-NOTHING_ABOVE = 1.1
-"""By this factor above the end of the music nothing is raised any more."""
+RINGING, NOTHING_ABOVE = 1.06, 1.12
+"""Up to the first factor above the end of the music it still falls off; from the second on nothing is raised."""
 
 
 def points(side_db: Array, target: Balance) -> tuple[Point, ...]:
@@ -272,14 +273,23 @@ def points(side_db: Array, target: Balance) -> tuple[Point, ...]:
     gain = np.interp(np.log2(places), np.log2(THIRD_OCTAVES_HZ), side_db)
     if np.ptp(gain) < 0.5:
         places, gain = np.array([1000.0]), gain.mean(keepdims=True)
-    end_hz, nyquist_hz = target.bandwidth_hz, target.spectrum.frequency_hz[-1]
+    end_hz, nyquist_hz = _end_hz(target), target.spectrum.frequency_hz[-1]
     if end_hz < nyquist_hz:
         there_db = np.interp(np.log2(end_hz), np.log2(places), gain)
         if there_db > 0.0:
             below = places < end_hz
             places, gain = (
-                np.append(places[below], [end_hz, NOTHING_ABOVE * end_hz]),
+                np.append(places[below], [RINGING * end_hz, NOTHING_ABOVE * end_hz]),
                 np.append(gain[below], [there_db, 0.0]),
             )
     pairs = zip(places, gain, strict=True)
     return tuple(Point(frequency_hz=round(float(f), 1), gain_db=round(float(g), 6)) for f, g in pairs)
+
+
+def _end_hz(target: Balance) -> float:
+    """Above this the side is no music: beyond the cliff that the spectrum ends with, and too quiet besides."""
+    end_hz, spectrum = target.bandwidth_hz, target.spectrum
+    edges_hz = np.arange(end_hz, spectrum.frequency_hz[-1], 0.06 * end_hz)  # a semitone, the first across the cliff
+    whole = spectrum.mid.sum() + spectrum.side.sum()
+    loud_enough = spectrum.in_bands(spectrum.side, edges_hz)[1:] > whole * 10.0 ** ((BAND_FLOOR_DB - 6.0) / 10.0)
+    return float(np.max(edges_hz[2:][loud_enough], initial=end_hz))

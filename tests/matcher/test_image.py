@@ -45,8 +45,8 @@ def drawn(count: int, seed: int) -> np.ndarray:
 @pytest.mark.parametrize("gain_db", [-4.0, 0.0, 3.0])
 def test_within_a_piece_its_own_image_decides(halves: tuple[Audio, Audio], gain_db: float) -> None:
     """The other half, made wider or narrower: known to within what halves differ by."""
-    found = image.raised(analyze(halves[0]), [analyze(widened(halves[1], gain_db))])
-    plain = image.raised(analyze(halves[0]), [analyze(halves[1])])
+    found = image.raised(analyze(halves[0]), [analyze(widened(halves[1], gain_db))], 0.5)
+    plain = image.raised(analyze(halves[0]), [analyze(halves[1])], 0.5)
     own_piece, shown = found.ways[1]
     assert own_piece > image.ONE_PIECE
     assert shown is not None
@@ -59,7 +59,7 @@ def test_of_any_piece_the_usual_image_decides() -> None:
     """Pieces drawn from the prior and made wider by what mastering does: found again, and as surely as is said."""
     gains_db = np.random.default_rng(5).normal(0.0, image.MASTERING_DB, 300)
     here, there = drawn(300, 3), drawn(300, 4) + gains_db[:, None]
-    judged = [image._overall(*image._judged(h, t)) for h, t in zip(here, there, strict=True)]
+    judged = [image._overall(*image._judged(h, t, 1.0)) for h, t in zip(here, there, strict=True)]
     mean_db, sd_db = np.array(judged).T
     left_db = gains_db - mean_db
     assert np.std(left_db) < 0.75 * np.std(gains_db)
@@ -68,7 +68,7 @@ def test_of_any_piece_the_usual_image_decides() -> None:
 
 def test_of_a_kind_that_is_not_known_nothing_follows(piece: Audio) -> None:
     """Next to mono by nature or by mastering: nobody can tell."""
-    found = image.raised(analyze(song(9, seconds=8.0)), [analyze(widened(piece, -25.0))])
+    found = image.raised(analyze(song(9, seconds=8.0)), [analyze(widened(piece, -25.0))], 1.0)
     unknown, shown = found.ways[-1]
     assert shown is None
     assert unknown > 0.9
@@ -76,13 +76,21 @@ def test_of_a_kind_that_is_not_known_nothing_follows(piece: Audio) -> None:
     assert found.sd_db == pytest.approx(image.MASTERING_DB, rel=0.1)
 
 
+def test_of_one_piece_nothing_else_counts(halves: tuple[Audio, Audio]) -> None:
+    """Where the tone leaves no doubt, the usual image of others has no say; an image moved as a whole is met."""
+    target = analyze(halves[0])
+    found = image.raised(target, [analyze(widened(halves[0], 5.0))], 0.0)
+    assert [share for share, _ in found.ways] == [0.0, 1.0, 0.0]
+    assert float(found.ways[1][1].curve_db[0]) == pytest.approx(5.0, abs=0.1)
+
+
 def test_ways_are_all_there_are(halves: tuple[Audio, Audio], piece: Audio) -> None:
     """Their shares are probabilities; two references are the mean of both."""
     target, one, two = analyze(halves[0]), analyze(widened(halves[1], 2.0)), analyze(widened(piece, 4.0))
     for references in ([one], [two], [one, two]):
-        assert sum(share for share, _ in image.raised(target, references).ways) == pytest.approx(1.0)
-    alone = [image.raised(target, [p]).ways[0][1].curve_db[0] for p in (one, two)]
-    assert image.raised(target, [one, two]).ways[0][1].curve_db[0] == pytest.approx(np.mean(alone))
+        assert sum(share for share, _ in image.raised(target, references, 0.7).ways) == pytest.approx(1.0)
+    alone = [image.raised(target, [p], 0.7).ways[0][1].curve_db[0] for p in (one, two)]
+    assert image.raised(target, [one, two], 0.7).ways[0][1].curve_db[0] == pytest.approx(np.mean(alone))
 
 
 def test_without_points_nothing_is_said(piece: Audio) -> None:
@@ -92,10 +100,10 @@ def test_without_points_nothing_is_said(piece: Audio) -> None:
     same = analyze(widened(piece, -90.0))
     short = analyze(Audio(piece.samples[:, :30_000], piece.sample_rate_hz))
     for other in (mono, same, short):
-        assert image.raised(wide, [other]) is None
-        assert image.raised(other, [wide]) is None
-    assert image.raised(wide, [Features.of(wide)]) is None
-    assert image.raised(wide, [wide, Features.of(wide)]) is None
+        assert image.raised(wide, [other], 1.0) is None
+        assert image.raised(other, [wide], 1.0) is None
+    assert image.raised(wide, [Features.of(wide)], 1.0) is None
+    assert image.raised(wide, [wide, Features.of(wide)], 1.0) is None
 
 
 def test_the_width_of_strangers_follows_it(mix: Audio, record: Audio) -> None:
@@ -137,7 +145,7 @@ def test_the_report_says_so(halves: tuple[Audio, Audio]) -> None:
 
 def test_nothing_is_raised_above_the_music() -> None:
     """A curve of the side that raises ends where the target's music does; one that lowers goes on."""
-    noise = np.random.default_rng(6).normal(0.0, 0.1, (2, 4 * 44_100))
+    noise = np.random.default_rng(6).normal(0.0, 0.1, (2, 4 * 44_100)) * np.hanning(4 * 44_100)
     spectrum, hz = np.fft.rfft(noise), np.fft.rfftfreq(noise.shape[1], 1.0 / 44_100)
     whole = analyze(Audio(noise, 44_100))
     cut = analyze(Audio(np.fft.irfft(np.where(hz < 12_000.0, spectrum, 0.0), noise.shape[1]), 44_100))

@@ -77,11 +77,15 @@ def test_what_is_met_is_left(mix: Audio, reference: Audio, before: Profile) -> N
 
 
 def test_a_wrong_tone_is_set_right(made: Plan, mix: Audio, before: Profile) -> None:
-    """An equalizer whose treble stands 2 dB too high is drawn anew, and the gain with it, and both say so."""
+    """An equalizer whose treble stands 2 dB too high is drawn anew, and the gain with it, and both say so.
+
+    In two goes at most, as a master is rendered: what the compressor makes of the first is seen by the second.
+    """
     wrong = put(made, "eq", brighter(made.step("eq").settings, 2.0))
     result = render(mix, wrong)
     right = refined(wrong, before, result)
     assert right is not None
+    right = refined(right, before, render(mix, right)) or right
     usual_db = missed_db(made, before, render(mix, made).profile)[0]
     mended_db = missed_db(right, before, render(mix, right).profile)[0] - usual_db
     assert mended_db < 0.3 * (missed_db(wrong, before, result.profile)[0] - usual_db)
