@@ -141,7 +141,7 @@ def images(tracks: Sequence[Sequence[Profile]]) -> Image:
 
     UnfitError where none of them has a side.
     """
-    found = [[quantiles_db(e.image) for e in track if image.says_something(e)] for track in tracks]
+    found = [[quantiles_db(e.image) for e in track if image.has_points(e)] for track in tracks]
     found = [track for track in found if track]
     if not found:
         raise UnfitError("music: no track with a side")

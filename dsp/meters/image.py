@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dsp.audio import Samples
-from dsp.meters.spectrum import Frames
+from dsp.meters.spectrum import Frames, short_window
 from dsp.transforms import fft
 from dsp.units import db_from_power
 
@@ -30,7 +30,7 @@ class ImageMeter:
     """Side against mid in the points of one stream of one or two channels, counted."""
 
     def __init__(self, sample_rate_hz: int) -> None:
-        size = 1 << round(np.log2(0.093 * sample_rate_hz))
+        size = short_window(sample_rate_hz)
         self._frames = Frames(size, HOP_S * sample_rate_hz, every=True)
         edges = np.ceil(np.unique(OCTAVES_HZ) * size / sample_rate_hz).astype(int)
         self._bins = slice(edges[0], edges[-1])

@@ -58,6 +58,11 @@ class Spectrum:
         return np.diff(np.interp(edges_hz, at, running))
 
 
+def short_window(sample_rate_hz: int) -> int:
+    """Samples of a window of about 90 ms, a power of two."""
+    return 1 << round(np.log2(0.093 * sample_rate_hz))
+
+
 def _window(size: int) -> NDArray[np.float64]:
     """Hann, scaled so that the squared one-sided spectrum sums to the mean square of the signal."""
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(size) / size)
@@ -158,7 +163,7 @@ class BandMeter:
     """
 
     def __init__(self, sample_rate_hz: int) -> None:
-        size = 1 << round(np.log2(0.093 * sample_rate_hz))
+        size = short_window(sample_rate_hz)
         self._frames = Frames(size, BLOCK_S * sample_rate_hz)
         self._bands = _Bands(size, sample_rate_hz, [(_CHANNELS.index("mid"), band_edges_hz())])
         self._columns: list[NDArray[np.float32]] = []

@@ -66,9 +66,14 @@ def raised(target: Profile, references: Sequence[Record], strangers: float) -> R
     return Raised(*_overall(shares, means_db, sds_db), (*ways, (1.0 - float(shares.sum()), None)))
 
 
+def has_points(track: Profile) -> bool:
+    """Whether it has a side whose points can be counted."""
+    return track.has_side and bool(np.all(track.image.sum(axis=1) >= FEWEST_POINTS))
+
+
 def says_something(track: Profile) -> bool:
-    """Whether it has a side whose points can be counted, and lie where they are."""
-    if not track.has_side or np.any(track.image.sum(axis=1) < FEWEST_POINTS):
+    """Whether its quantiles lie where they are, and not at an end of what is counted."""
+    if not has_points(track):
         return False
     found_db = quantiles_db(track.image)
     return bool(found_db.min() > LOWEST_DB + WITHIN_DB and found_db.max() < HIGHEST_DB - WITHIN_DB)

@@ -291,7 +291,8 @@ def points(side_db: Array, target: Balance) -> tuple[Point, ...]:
 def _end_hz(target: Balance) -> float:
     """Above this the side is no music: beyond the cliff that the spectrum ends with, and too quiet besides."""
     end_hz, spectrum = target.bandwidth_hz, target.spectrum
-    edges_hz = np.arange(end_hz, spectrum.frequency_hz[-1], 0.06 * end_hz)  # a semitone, the first across the cliff
+    # In steps of a semitone, of which the first is where it falls off.
+    edges_hz = np.arange(end_hz, spectrum.frequency_hz[-1], (RINGING - 1.0) * end_hz)
     whole = spectrum.mid.sum() + spectrum.side.sum()
     loud_enough = spectrum.in_bands(spectrum.side, edges_hz)[1:] > whole * 10.0 ** ((BAND_FLOOR_DB - 6.0) / 10.0)
     return float(np.max(edges_hz[2:][loud_enough], initial=end_hz))
