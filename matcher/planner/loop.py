@@ -31,6 +31,8 @@ SHAPING_ROUNDS = 2
 MOST_SHAPING_ROUNDS = 4
 """In these tone and width are, where everything is to be matched."""
 CLOSE_LU = 0.03
+SURE_DB = 0.1
+"""A gain that moves by no more, and alone, does what it is expected to: that is not tried again."""
 WORTH_DENSITY_DB = 0.3
 SATURATED = 0.5
 """LU of a dB of gain, below which the limiter is taken to be too slow."""
@@ -63,22 +65,25 @@ def make_plan(
     known: what to believe, where that was not judged from these two alone. sound: the track that tone and width are
     taken from, where that is one and can be heard.
     """
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        sections = pool.submit(pick, target, audio)  # read while tone and width are judged
+    with ThreadPoolExecutor(max_workers=1) as reader, ThreadPoolExecutor(max_workers=1) as beside:
+        sections = pick(target, audio, reader)
+        bench = Bench(sections, audio.sample_rate_hz)
+        heard = beside.submit(bench.before.heard, "figures", "balance", "true_peak_dbtp")  # while the rest is judged
         common = Shared()
         if known is None:
             moments = Moments(target)
             if sound is not None and not asks_for_more(aims.belief):
                 with opened(sound) as there:
                     if may_share(moments.of(reference.tone), there.duration_s):
-                        common = shared(sections.result(), audio.sample_rate_hz, there)
+                        common = shared(sections, audio.sample_rate_hz, there)
             curve = tone.estimate(target, reference, moments, aims.belief, evidence=common.tone)
             sides = width.estimate(target, reference, moments, curve, aims.belief, common.width)
         else:
             curve, sides = known.tone, known.width
         at = _begun(target, aims, curve, sides)
-        bench = Bench(sections.result(), audio.sample_rate_hz)
-    own_db = bench.own_db(at.linear())
+        linear = bench.tried(at.linear())
+        heard.result()
+    own_db = bench.own_db(linear)
     away_db = None if known is None else known.density_db
     dense = density.judge(target, reference, own_db, curve.music_db, aims.ceiling_dbtp, aims.belief, away_db)
     beliefs = Beliefs(curve, sides, dense, common.passages)
@@ -185,7 +190,7 @@ def _search(
             at.reduction_p95_db = trial.reduction_p95_db
             gained = trial.isolated_lufs - before.isolated_lufs
             at.reached_lufs = target.isolated_lufs + gained
-            step_db = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
+            step_db, gives_lu = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
             tone_moved, moved = None, False
             if shapes and turn < (MOST_SHAPING_ROUNDS if at.shape.exact else SHAPING_ROUNDS):
                 tone_moved = beside.submit(_corrected, bench, at, goal.curves, trial, target)
@@ -197,6 +202,9 @@ def _search(
             if abs(step_db) < CLOSE_LU and not moved:
                 break
             at.gain_db += step_db
+            if abs(step_db) < SURE_DB and not moved:
+                at.reached_lufs += gives_lu
+                break
             if moved:  # what the limiter is driven with is not to move along
                 at.gain_db -= bench.tried(*at.stages(aims)[:2]).isolated_lufs - undriven_lufs
     if trial.reduction_db.any():
@@ -276,24 +284,25 @@ def _corrected(bench: Bench, at: Search, wanted: Curves, trial: Trial, target: P
     return moved
 
 
-def _gain_step(at: Search, aims: Aims, trial: Trial, driven_lufs: float, missing_lu: float) -> float:
-    """The next change of gain; notes what holds it back."""
+def _gain_step(at: Search, aims: Aims, trial: Trial, driven_lufs: float, missing_lu: float) -> tuple[float, float]:
+    """The next change of gain, and how much louder that will be; notes what holds it back."""
     at.held_back = ""
     if not aims.limiter:
         room = aims.ceiling_dbtp - trial.true_peak_dbtp
         at.held_back = "ceiling" if missing_lu > room else ""
-        return min(missing_lu, room)
+        step_db = min(missing_lu, room)
+        return step_db, step_db
     yielded = at.yielded(trial, driven_lufs)
     step_db = missing_lu / yielded
     if yielded < SATURATED and step_db - missing_lu > WASTED_DB and at.limiting is LIMITING:
         at.limit_faster()
-        return missing_lu
+        return missing_lu, missing_lu
     # A dB of gain is at most a dB of limiting.
     room = aims.max_limiting_db - trial.reduction_p95_db
     if step_db <= max(room, 0.0):
-        return step_db
+        return step_db, missing_lu
     if at.ceiling_dbtp < aims.ceiling_dbtp:  # a lower ceiling was for the sound; loudness comes first
         at.ceiling_dbtp = min(aims.ceiling_dbtp, at.ceiling_dbtp + step_db - room)
-        return missing_lu
+        return missing_lu, missing_lu
     at.held_back = "limiting"
-    return room
+    return room, room * yielded

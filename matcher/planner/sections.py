@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeVar
@@ -46,14 +46,23 @@ FREE_DB = 0.05
 class Section:
     """A stretch of the target, (channels, samples), that begins `run_in` samples before what counts."""
 
-    samples: Samples
+    sound: Samples | Future[Samples]
+    """Which may still be on its way from the file."""
     run_in: int
     share: float = 1.0
     """How much of the track it stands for, against the mean of all sections."""
 
+    @property
+    def samples(self) -> Samples:
+        """Its sound; waits until that is read, and raises what goes wrong there."""
+        return self.sound.result() if isinstance(self.sound, Future) else self.sound
 
-def pick(profile: Profile, audio: AudioSource) -> list[Section]:
-    """Stretches at evenly spaced ranks of loudness, the loudest among them; all of a short track."""
+
+def pick(profile: Profile, audio: AudioSource, reader: Executor) -> list[Section]:
+    """Stretches at evenly spaced ranks of loudness, the loudest among them; all of a short track.
+
+    reader: one thread, in which they are read while there is other work.
+    """
     rate = audio.sample_rate_hz
     # Silence before and behind the music counts neither for its length nor as a candidate.
     power = profile.segment_power
@@ -61,7 +70,7 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     begin, end = int(sounding.argmax()), len(sounding) - 1 - int(sounding[::-1].argmax())
     first, last = -(-begin // HOP), end // HOP
     if (last - first) * HOP <= SHORT_S * 100:
-        return _halves(audio.read(0, audio.length_samples), rate, (begin + end) / 200.0)
+        return _halves(audio, reader, (begin + end) / 200.0)
     length = int(SECTION_S * 100) // HOP
     running = np.concatenate([[0.0], np.cumsum(power[first * HOP : (last + 1) * HOP])])
     energy = (running[length * HOP :] - running[: -length * HOP])[::HOP]
@@ -79,16 +88,20 @@ def pick(profile: Profile, audio: AudioSource) -> list[Section]:
     for start, share in sorted(starts):  # in this order, since some formats can only be read on from where one is
         run_in = min(start, int(RUN_IN_S * rate))
         count = min(int(SECTION_S * rate), audio.length_samples - start)
-        sections.append(Section(audio.read(start - run_in, run_in + count), run_in, float(share)))
+        sections.append(Section(reader.submit(audio.read, start - run_in, run_in + count), run_in, float(share)))
     return sections
 
 
-def _halves(samples: Samples, sample_rate_hz: int, middle_s: float) -> list[Section]:
+def _halves(audio: AudioSource, reader: Executor, middle_s: float) -> list[Section]:
     """All of a track in two sections, to be tried at the same time; in one what is too short for that."""
-    middle, run_in = int(middle_s * sample_rate_hz + 0.5), int(RUN_IN_S * sample_rate_hz)
+    middle, run_in = int(middle_s * audio.sample_rate_hz + 0.5), int(RUN_IN_S * audio.sample_rate_hz)
     if middle < 2 * run_in:
-        return [Section(samples, 0)]
-    return [Section(samples[:, :middle], 0), Section(np.ascontiguousarray(samples[:, middle - run_in :]), run_in)]
+        return [Section(reader.submit(audio.read, 0, audio.length_samples), 0)]
+    again = middle - run_in
+    return [
+        Section(reader.submit(audio.read, 0, middle), 0),
+        Section(reader.submit(audio.read, again, audio.length_samples - again), run_in),
+    ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,8 +234,7 @@ class Bench:
             trial = self._made[i][1]
         return trial
 
-    def own_db(self, linear: Chain) -> NDArray[np.float64]:
+    def own_db(self, linear: Trial) -> NDArray[np.float64]:
         """What tone and width by themselves change of the five figures of `density`."""
-        before = self.before.heard("figures", "balance", "true_peak_dbtp")
-        shaped = self.tried(linear).heard("figures", "isolated_lufs", "true_peak_dbtp")
+        shaped, before = linear.heard("figures", "isolated_lufs", "true_peak_dbtp"), self.before
         return np.append(shaped.figures - before.figures, shaped.plr_db - before.plr_db)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import soxr
@@ -80,8 +82,9 @@ def audio(samples: np.ndarray, rate: int = RATE) -> Audio:
 
 
 def compared(target: np.ndarray, reference: np.ndarray, rate: int = RATE) -> passages.Shared:
-    with open_audio(audio(target)) as here, open_audio(audio(reference, rate)) as there:
-        return passages.shared(pick(analyze(audio(target)), here), RATE, there)
+    whole = open_audio(audio(target)), open_audio(audio(reference, rate))
+    with whole[0] as here, whole[1] as there, ThreadPoolExecutor(1) as reader:
+        return passages.shared(pick(analyze(audio(target)), here, reader), RATE, there)
 
 
 def errors_db(evidence: Evidence, wanted_db: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import Any
 
@@ -257,8 +258,8 @@ class TestSections:
         time = np.arange(60 * rate) / rate
         hiss = np.diff(rng.normal(0.0, 1e-4, (2, len(time) + 1)), axis=1)
         audio = Audio((0.5 * np.sin(2 * np.pi * 61.0 * time + np.sin(0.7 * time)) + hiss).astype(np.float32), rate)
-        with open_audio(audio) as source:
-            sections = pick(analyze(audio), source)
+        with open_audio(audio) as source, ThreadPoolExecutor(1) as reader:
+            sections = pick(analyze(audio), source, reader)
         assert len(sections) == COUNT
         before, after = (
             try_chain(chain, sections, rate).balance.third_octaves_db()
@@ -272,8 +273,8 @@ class TestSections:
         samples = rng.normal(0.0, 0.1, (2, 5 * rate)).astype(np.float32)
         for length, parts in ((5 * rate, 2), (2 * rate - rate // 10, 1)):
             audio = Audio(samples[:, :length], rate)
-            with open_audio(audio) as source:
-                sections = pick(analyze(audio), source)
+            with open_audio(audio) as source, ThreadPoolExecutor(1) as reader:
+                sections = pick(analyze(audio), source, reader)
             assert len(sections) == parts
             counted = np.concatenate([section.samples[:, section.run_in :] for section in sections], axis=1)
             np.testing.assert_array_equal(counted, audio.samples)
@@ -419,9 +420,10 @@ class TestLoudness:
         assert at.yielded(first, -5.0) == pytest.approx(0.8)
         at.gain_db = 8.86
         trial: Any = SimpleNamespace(isolated_lufs=-8.8, reduction_p95_db=4.8)
-        step_db = _gain_step(at, Aims(), trial, -5.0 + 1.46, missing_lu)
+        step_db, gives_lu = _gain_step(at, Aims(), trial, -5.0 + 1.46, missing_lu)
         assert at.limiting == (FASTER_LIMITING if faster else LIMITING)
         assert step_db == pytest.approx(missing_lu if faster else missing_lu / (0.61 / 1.46), rel=0.01)
+        assert gives_lu == pytest.approx(missing_lu)
 
 
 class TestDensity:
