@@ -31,6 +31,7 @@ CLOSE_LU, CLOSE_TONE_DB, CLOSE_WIDTH_DB = 0.1, 0.15, 0.5
 """Curves by RMS over third octaves. A render that is further from its plan is made again."""
 STEP_DB = 0.05
 """Of what is corrected: the noise under which a file is rounded makes no other master of it."""
+_FOLLOWS = "It follows the corrected tone."
 
 
 def rendered_closer(
@@ -68,15 +69,18 @@ def refined(made: Plan, before: Profile | None, result: Rendered) -> Plan | None
     gain, missing_lu = made.step("gain"), 0.0
     if gain is not None and made.goal_lufs is not None:
         missing_lu = made.goal_lufs - result.profile.integrated_lufs
+    limited_db = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)
+    more_db, room_db = missing_lu * (1.0 + min(limited_db, 6.0) / 6.0), max(0.0, made.aims.max_limiting_db - limited_db)
+    held = more_db > room_db  # a dB of gain is at most a dB of limiting
+    more_db = min(more_db, room_db)
     shaped = _Reshaped({}) if before is None else _reshaped(made, before, result.profile)
-    if not shaped.worth_it and abs(missing_lu) <= CLOSE_LU:
+    if not shaped.worth_it and (abs(missing_lu) <= CLOSE_LU or abs(more_db) < STEP_DB):
         return None
     better = shaped.steps
     if gain is not None:
-        limited_db = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)
-        gain_db = gain.settings.gain_db - shaped.louder_lu + missing_lu * (1.0 + min(limited_db, 6.0) / 6.0)
-        missed = abs(missing_lu) > CLOSE_LU
-        why = _missed(f"{-missing_lu:+.2f} LU", "gain") if missed else "It follows the corrected tone."
+        gain_db = gain.settings.gain_db - shaped.louder_lu + more_db
+        what = "gain" if not held else "gain as far as the cap on limiting lets it"
+        why = _missed(f"{-missing_lu:+.2f} LU", what) if abs(missing_lu) > CLOSE_LU else _FOLLOWS
         better["gain"] = _replaced(gain, Gain(gain_db=round(bounded(gain_db), 3)), why)
     return msgspec.structs.replace(made, steps=tuple(better.get(step.effect, step) for step in made.steps))
 

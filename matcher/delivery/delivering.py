@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,7 +143,11 @@ def deliver(
     with opened(source) as given:
         outputs = refuse_early(given, folder, names, stem=stem, force=force)
         plan = plan or Plan(target=track(analyze(given)))
-        with mended(given, plan) as sound, tempfile.TemporaryDirectory(dir=folder, prefix=".match-") as room:
+        with (
+            mended(given, plan) as sound,
+            _there(folder),
+            tempfile.TemporaryDirectory(dir=folder, prefix=".match-") as room,
+        ):
             work = _Workshop(sound, plan, Path(room), dither)
             master = work.made(work.master)
             results = []
@@ -158,12 +163,8 @@ def deliver(
 def refuse_early(
     source: Source, folder: Path, names: Sequence[str], *, stem: str | None = None, force: bool = False
 ) -> dict[str, Path]:
-    """The file for each destination; makes the folder, and raises what can be refused before any work begins."""
-    try:
-        folder.mkdir(exist_ok=True)
-    except OSError as error:
-        raise FileError(f"{shown(folder)}: cannot be made ({reason(error)})") from error
-    with opened(source) as given:
+    """The file for each destination; raises what can be refused before any work begins, and leaves nothing behind."""
+    with opened(source) as given, _there(folder, to_stay=False):
         need_stereo(given, "a delivery")
         name = stem or (given.name if given.path is None else given.path.stem)
         outputs = {place.name: folder / f"{name}-{place.name}.wav" for place in destinations(tuple(names))}
@@ -176,6 +177,27 @@ def refuse_early(
             needed += output_format(given, output, place.bit_depth).size_bytes(length, given.channels)
             check_output(output, inputs=inputs, force=force, needed_bytes=needed)
     return outputs
+
+
+@contextlib.contextmanager
+def _there(folder: Path, *, to_stay: bool = True) -> Iterator[None]:
+    """The folder, made where there is none; one that was made for nothing is gone again. FileError where it cannot be.
+
+    to_stay: where the work ends well.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        raise FileError(f"{shown(folder)}: cannot be made ({reason(error)})") from error
+    done = False
+    try:
+        yield
+        done = to_stay
+    finally:
+        if made and not done:
+            with contextlib.suppress(OSError):  # by now there may be something in it
+                folder.rmdir()
 
 
 class _Version(msgspec.Struct, frozen=True):

@@ -82,24 +82,18 @@ class Fit:
     knee_db: float = 0.0
     """Of the limiter behind it."""
     change_db: Array = field(default_factory=lambda: np.zeros(4))
-    found: Array = field(default_factory=lambda: _START)
-    """Depths of three thresholds and the knee, dB, and the attack in octaves above 1 ms: where a search for something
-    like it may begin."""
+    found: Array | None = None
+    """Depths of three thresholds and the knee, dB, and the attack in octaves above 1 ms; None where none was sought."""
 
 
 def fit(
-    levels: Levels,
-    wanted_db: Array,
-    goal_lufs: float,
-    ceiling_dbtp: float,
-    start: Array = _START,
-    near: Array | None = None,
+    levels: Levels, wanted_db: Array, goal_lufs: float, ceiling_dbtp: float, near: Array | None = None
 ) -> Fit:
     """The thresholds, the attack and the knee that move the figures (crest, three spreads) by `wanted_db`, shape (4,).
 
     What comes out is as loud as `goal_lufs` and limited at `ceiling_dbtp`. Gauss-Newton from one start with a price on
-    depth: the same music gives the same thresholds, wherever it begins. start: where it does. near: `Fit.found` of an
-    earlier fit to the same music; it begins there, and what makes no difference to the figures stays.
+    depth: the same music gives the same thresholds, wherever it begins. near: `Fit.found` of an earlier fit to the same
+    music; it begins there, and what makes no difference to the figures stays.
     """
     before = figures(np.vstack([levels.power, levels.power.sum(axis=0)]), levels.whole_peak)
     whole = levels.power.sum(axis=0)
@@ -138,7 +132,7 @@ def fit(
         gain_db, loud_gain_db = lowered(i, settings)
         return loud_gain_db + _makeup_db(levels.power[i], gain_db) > 0.0
 
-    settings, deepest = start if near is None else near, _HIGHEST
+    settings, deepest = _START if near is None else near, _HIGHEST
     while True:
         settings = _least_squares(residual, np.minimum(settings, deepest), deepest)
         idle = [i for i in range(3) if raises(i, settings)]

@@ -225,18 +225,16 @@ class Compression:
         self._bias_db = self._expected_db = np.zeros(4)
         """By how much an earlier fit came out denser or looser in sound than in its levels; and what is expected."""
         self._found = self._nearest = dynamics.Fit()
-        self._near: Array | None = None
-        """Settings of the latest fit, once there is one."""
+        """The latest fit, and the nearest that was tried."""
         self._away = np.inf
-        """Of the nearest that was tried, in tolerances."""
+        """Of the nearest, in tolerances."""
 
     def fit(self, at: Search, linear: Trial) -> None:
         """Fit it to a trial of tone and width, which is not to change meanwhile."""
         own_db = linear.heard("figures", "isolated_lufs").figures - self._bench.before.figures
         wanted_db = np.minimum(self._goal.density_db[:4] - own_db, 0.0) - self._bias_db
         goal_lufs = linear.isolated_lufs + at.gain_db
-        self._found = dynamics.fit(linear.levels, wanted_db, goal_lufs, at.ceiling_dbtp, near=self._near)
-        self._near = self._found.found
+        self._found = dynamics.fit(linear.levels, wanted_db, goal_lufs, at.ceiling_dbtp, near=self._found.found)
         self._expected_db = own_db + self._found.change_db + self._bias_db
         self._put(at, self._found, linear)
 

@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyebur128
@@ -214,7 +215,9 @@ class TestDeliver:
         assert tidal.gain_db == pytest.approx(-0.04, abs=0.04)
         assert np.abs(one * float(np.vdot(one, other) / np.vdot(one, one)) - other).max() < 3.0 / 2**23
 
-    def test_what_is_refused(self, loud: tuple[Path, Plan], tmp_path: Path) -> None:
+    def test_what_is_refused(
+        self, loud: tuple[Path, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """Before any work: a file that exists, a folder that cannot be."""
         path, plan = loud
         (tmp_path / "out").mkdir()
@@ -224,6 +227,10 @@ class TestDeliver:
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["song-cd.wav"]
         with pytest.raises(FileError, match="cannot be made"):
             deliver(path, path / "below", ["cd"], plan)
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
+        with pytest.raises(FileError, match="MiB of space"):
+            deliver(path, tmp_path / "new", ["cd"], plan)
+        assert not (tmp_path / "new").exists()
 
     def test_an_interruption_leaves_whole_files_only(
         self, loud: tuple[Path, Plan], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -231,13 +238,18 @@ class TestDeliver:
         """Nothing hidden, nothing half-written."""
         path, plan = loud
 
-        def interrupted(path: Path, wanted: object) -> None:
+        def interrupted(*asked: object, **options: object) -> None:
             raise KeyboardInterrupt
 
         monkeypatch.setattr(delivering, "through", interrupted)
         with pytest.raises(KeyboardInterrupt):
             deliver(path, tmp_path / "out", ["cd", "bandcamp"], plan)
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["song-cd.wav"]
+        monkeypatch.setattr(delivering, "render", interrupted)
+        for folder, stays in (("other", False), ("out", True)):
+            with pytest.raises(KeyboardInterrupt):
+                deliver(path, tmp_path / folder, ["tidal"], plan)
+            assert (tmp_path / folder).exists() is stays
 
 
 class TestTranslation:

@@ -134,6 +134,21 @@ def test_a_gain_follows_a_corrected_tone(mix: Audio, reference: Audio, before: P
     assert right.goal_lufs == pytest.approx(render(mix, right).profile.integrated_lufs, abs=2.0 * CLOSE_LU)
 
 
+def test_a_gain_stays_within_the_cap_on_limiting(mix: Audio, reference: Audio, before: Profile) -> None:
+    """What is missing is made good as far as the limiter may work, and a limiter at its cap is no reason to go on."""
+    made = plan(mix, reference, use_cache=False)
+    quiet = put(made, "gain", Gain(gain_db=made.step("gain").settings.gain_db - 1.5))
+    result = render(mix, quiet)
+    limited_db = result.measured["limiter"]["p95_reduction_db"]
+    right = refined(quiet, None, result)
+    assert right.step("gain").settings.gain_db > made.step("gain").settings.gain_db - 0.5
+    capped = replaced(quiet, aims=replaced(quiet.aims, max_limiting_db=limited_db + 0.4))
+    right = refined(capped, None, result)
+    assert right.step("gain").settings.gain_db == pytest.approx(quiet.step("gain").settings.gain_db + 0.4, abs=0.01)
+    assert "as far as the cap on limiting lets it" in right.step("gain").because
+    assert refined(replaced(quiet, aims=replaced(quiet.aims, max_limiting_db=limited_db)), None, result) is None
+
+
 def test_without_what_came_before_only_the_gain_moves(made: Plan, mix: Audio) -> None:
     """A target behind repairs that was not measured by itself says nothing of tone or width."""
     wrong = put(put(made, "width", Width()), "gain", Gain(gain_db=made.step("gain").settings.gain_db - 1.0))

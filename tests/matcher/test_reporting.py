@@ -101,7 +101,8 @@ class TestReasons:
         """What the full render measured is in the reason of the gain it led to."""
         track = report.plan.target
         step = Step(settings=Gain(gain_db=6.0), because="So it was.")
-        made = Plan(target=track, goal_lufs=report.after.isolated_lufs + 0.5, steps=(step,))
+        aims = Aims(max_limiting_db=24.0)
+        made = Plan(target=track, aims=aims, goal_lufs=report.after.isolated_lufs + 0.5, steps=(step,))
         better = refined(made, None, report.rendered)
         assert better.step("gain").settings.gain_db > 6.4
         said = "So it was. The full render missed that by -0.50 LU, and the gain was corrected."
