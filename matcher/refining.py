@@ -18,7 +18,7 @@ from dsp.effects.eq import Eq
 from dsp.effects.gain import Gain
 from dsp.effects.width import Width
 from matcher.planner import shaping, tone, width
-from matcher.planner.gaussian import asks_for_more
+from matcher.planner.gaussian import asks_for_more, is_same
 from matcher.planner.search import bounded
 from matcher.planner.shaping import Curves, Shape
 from matcher.plans import Believed, Plan, Step
@@ -29,6 +29,8 @@ CORRECTIONS = 2
 """Renders after the first, at most."""
 CLOSE_LU, CLOSE_TONE_DB, CLOSE_WIDTH_DB = 0.1, 0.15, 0.5
 """Curves by RMS over third octaves. A render that is further from its plan is made again."""
+CLOSE_SAME_DB = 0.1
+"""The same of a tone whose reference is the same recording: nothing that is missing of it is music."""
 STEP_DB = 0.05
 """Of what is corrected: the noise under which a file is rounded makes no other master of it."""
 _FOLLOWS = "It follows the corrected tone."
@@ -109,13 +111,15 @@ def _reshaped(made: Plan, before: Profile, after: Profile) -> _Reshaped:
     wider_db = shape.width.response_db(THIRD_OCTAVES_HZ) - was.width.response_db(THIRD_OCTAVES_HZ)
     steps, worth_it = {}, False
     changes = (
-        (made.step("eq"), shape.eq, other_db[wanted.heard], CLOSE_TONE_DB),
+        (made.step("eq"), shape.eq, other_db[wanted.heard], CLOSE_SAME_DB if shape.same else CLOSE_TONE_DB),
         (made.step("width"), shape.width, wider_db, CLOSE_WIDTH_DB),
     )
     for step, settings, change_db, close_db in changes:
         if step is not None and settings != step.settings:
             largest_db = float(np.abs(change_db).max(initial=0.0))
-            steps[step.effect] = _replaced(step, settings, _missed(f"up to {largest_db:.1f} dB", "curve"))
+            closer = isinstance(settings, Eq) and len(settings.curves) > len(step.settings.curves)
+            what = "curve" if not closer else "curve, single third octaves as well,"
+            steps[step.effect] = _replaced(step, settings, _missed(f"up to {largest_db:.1f} dB", what))
             worth_it |= bool(np.mean(change_db**2) > close_db**2)
     return _Reshaped(steps, worth_it, float((louder_db - other_db)[0]))
 
@@ -151,5 +155,6 @@ def _drawn(made: Plan, believed: Believed) -> tuple[Shape, Curves]:
         tone_db=eq.response_db(THIRD_OCTAVES_HZ, "mid"),
         side_db=Width(side=wide.side).response_db(THIRD_OCTAVES_HZ),
         exact=exact,
+        same=is_same(believed.music_db, made.aims.belief),
     )
     return shape, curves

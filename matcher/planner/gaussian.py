@@ -172,9 +172,18 @@ def mixed(estimates: Sequence[Estimate], weight: Array) -> Estimate:
     return replace(estimates[0], mean_db=mean, sd_db=np.sqrt(spread))
 
 
-STRANGERS_DB = 8.0
-"""Pieces that differ by more are strangers: nothing shows that a move away from the reference would be right."""
+SAME_DB, STRANGERS_DB = 0.3, 8.0
+"""Pieces that differ by less are the same recording. Those that differ by more are strangers: nothing shows that a move
+away from the reference would be right."""
 _STEPS = np.linspace(1.0, 0.0, 9)
+
+
+def is_same(music_db: float, belief: float | None = None) -> bool:
+    """Whether two pieces that differ by so much are the same recording, of which all is believed to be mastering.
+
+    belief: what is asked for instead of what is inferred, if anything.
+    """
+    return belief is None and music_db < SAME_DB
 
 
 def strangeness(music_db: float) -> float:

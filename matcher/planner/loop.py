@@ -14,7 +14,7 @@ from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, shaping, tone, width
 from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
-from matcher.planner.gaussian import Array, Estimate, asks_for_more
+from matcher.planner.gaussian import Array, Estimate, asks_for_more, is_same
 from matcher.planner.likeness import Moments
 from matcher.planner.passages import Shared, may_share, shared
 from matcher.planner.search import LIMITING, Beliefs, Goal, Known, Search
@@ -29,7 +29,7 @@ ROUNDS = 5
 SHAPING_ROUNDS = 2
 """In these tone, width and dynamics are corrected, too; the others set the gain alone."""
 MOST_SHAPING_ROUNDS = 4
-"""In these tone and width are, where everything is to be matched."""
+"""In these tone and width are, where all that a few bands leave is to be matched as well."""
 CLOSE_LU = 0.03
 SURE_DB = 0.1
 """A gain that moves by no more, and alone, does what it is expected to: that is not tried again."""
@@ -125,7 +125,8 @@ def _begun(target: Profile, aims: Aims, curve: Estimate, sides: width.WidthEstim
         else:
             side_db = (sides.side.mean_db - sides.focus_db) * share
             wide = drawn_width(side_db, eq, sides.focus_below_hz, sides.focus_depth_db * share, target)
-    return Search(Shape(eq, wide, tone_db, side_db, exact), gain_db=0.0, ceiling_dbtp=aims.ceiling_dbtp)
+    shape = Shape(eq, wide, tone_db, side_db, exact, is_same(curve.music_db, aims.belief))
+    return Search(shape, gain_db=0.0, ceiling_dbtp=aims.ceiling_dbtp)
 
 
 def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs: Beliefs) -> Goal:
@@ -140,9 +141,12 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     else:  # peak to loudness is not asked for: the gain leaves it, and the limiter takes what stands above the ceiling
         above_db = target.true_peak_dbtp + loudness - target.isolated_lufs - ceiling_dbtp
         dense[4] = min(0.0, -above_db) if aims.limiter else 0.0
-    shape = at.shape
+    shape, tone_db = at.shape, at.shape.tone_db
+    if shape.same:  # nothing of the difference is music, be it as rough as it may
+        asked_db = np.minimum(beliefs.tone.difference_db * aims.amount * aims.eq, LARGEST_DB)
+        tone_db = np.where(beliefs.tone.heard, asked_db, tone_db)
     curves = Curves(
-        tone_db=shape.tone_db,
+        tone_db=tone_db,
         side_db=shape.side_db,
         focus_below_hz=shape.width.focus_below_hz,
         focus_depth_db=shape.width.focus_depth_db,
@@ -192,7 +196,8 @@ def _search(
             at.reached_lufs = target.isolated_lufs + gained
             step_db, gives_lu = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
             tone_moved, moved = None, False
-            if shapes and turn < (MOST_SHAPING_ROUNDS if at.shape.exact else SHAPING_ROUNDS):
+            closely = at.shape.exact or bool(at.shape.eq.curves)
+            if shapes and turn < (MOST_SHAPING_ROUNDS if closely else SHAPING_ROUNDS):
                 tone_moved = beside.submit(_corrected, bench, at, goal.curves, trial, target)
             if compressor is not None and turn <= SHAPING_ROUNDS:
                 correct = compressor.corrected if turn < SHAPING_ROUNDS else compressor.settled

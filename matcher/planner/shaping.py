@@ -17,6 +17,10 @@ from matcher.profile import THIRD_OCTAVES_HZ, Balance, Profile
 
 DRAWN_DB = 0.01
 """Less is not there."""
+ROUGH_DB = 0.1
+"""RMS over third octaves of what no equalizer of mastering's kind makes good, from which on it is drawn closely."""
+_APART = THIRD_OCTAVES_HZ > 36.0
+"""Below, third octaves are told apart too poorly to be corrected one by one."""
 HALF_DB = 10.0
 """Of pieces whose music differs by this, half of what their masters do to the tone has to do with each other."""
 
@@ -51,6 +55,8 @@ class Shape:
     side_db: Array
     exact: bool
     """Whether what a few bands leave of the curves is made as well: where more is asked for than is believed."""
+    same: bool = False
+    """Whether reference and target hold the same recording, so that nothing of what a rendering lacks is music."""
 
     @property
     def is_neutral(self) -> bool:
@@ -75,7 +81,10 @@ def missing(shape: Shape, wanted: Curves, before: Balance, after: Balance) -> tu
         heard = wanted.heard & inside
         made_db = after.balance_db() - before.balance_db()
         made_db = shape.tone_db + wanted.share * (made_db - shape.tone_db)
-        tone_db = np.where(heard, _correctable(wanted.tone_db - made_db, heard, shape.exact), 0.0)
+        left_db = wanted.tone_db - made_db
+        tone_db = np.where(heard, _correctable(left_db, heard, shape.exact), 0.0)
+        if not shape.exact and _closely(shape, left_db, heard):
+            tone_db = np.where(heard & _APART, _correctable(left_db, heard, True), tone_db)
     if not shape.width.is_neutral() and width.has_side(before) and width.has_side(after):
         if shape.exact:  # by itself, and not against a mid that falls short
             left_db = wanted.tone_db + wanted.side_db - after.balance_db("side") + before.balance_db("side")
@@ -101,7 +110,8 @@ def add(shape: Shape, tone_db: Array, side_db: Array, wanted: Curves, target: Pr
         deepest_db = tone.MOST_ASKED_DB if shape.exact else LARGEST_DB
         shape.tone_db = np.clip(drawn_db + tone_db, -deepest_db, LARGEST_DB)
         start = () if shape.exact else shape.eq.bands
-        shape.eq = drawn_eq(shape.tone_db, wanted.heard, target, shape.exact, start)
+        closely = _closely(shape, tone_db, wanted.heard)
+        shape.eq = drawn_eq(shape.tone_db, wanted.heard, target, closely, start)
     if shape.exact and (moves_side or (moves_tone and not shape.width.is_neutral())):
         left_db = side_db - (shape.tone_db - drawn_db)  # of which the side has its share
         shape.side_db = np.clip(shape.side_db + left_db, -width.LARGEST_ASKED_DB, width.LARGEST_ASKED_DB)
@@ -110,6 +120,14 @@ def add(shape: Shape, tone_db: Array, side_db: Array, wanted: Curves, target: Pr
         shape.side_db = np.clip(shape.side_db + side_db, -width.LARGEST_DB, width.LARGEST_DB)
         shape.width = drawn_width(shape.side_db, shape.eq, wanted.focus_below_hz, wanted.focus_depth_db, target)
     return bool(most_db > WORTH_DB or most_side_db > 2.0 * WORTH_DB)
+
+
+def _closely(shape: Shape, error_db: Array, heard: Mask) -> bool:
+    """Whether a deviation of the tone is made good in single third octaves, and not only as a master would."""
+    if shape.exact or not shape.same:
+        return shape.exact
+    rough_db = (_correctable(error_db, heard, True) - tone.smoothed(error_db, heard))[heard & _APART]
+    return bool(shape.eq.curves) or (len(rough_db) > 0 and float(np.mean(rough_db**2)) > ROUGH_DB**2)
 
 
 def _correctable(error_db: Array, heard: Mask, exact: bool, *, keep_level: bool = False) -> Array:

@@ -21,6 +21,7 @@ from matcher.planner.gaussian import (
     believed,
     believed_among,
     credited,
+    is_same,
     kernel,
     mixed,
     share_that_nears,
@@ -47,8 +48,6 @@ DETAIL_DB, DETAIL_OCT = 5.0, 0.5
 """What a master does to the width of single bands, where all of it was measured without music."""
 STRANGERS_LEVEL = 10.0
 """How much further strangers differ in the width of the whole: a variance, for a difference of 1 dB."""
-SAME_DB = 0.3
-"""Recordings whose music differs by less are the same: their levels say all there is to say."""
 FOCUS_HZ = (75.0, 95.0, 120.0, 150.0)
 FOCUS_DEPTHS_DB = (12.0, 18.0, 26.0)
 FOCUS_SHARE = 0.05
@@ -109,7 +108,7 @@ def estimate(
     alike = moments.of(reference.wide)
     versions = [difference, *(each.width_db for each in alike)]
     expected = expectations(alike, shipped().alike_width)
-    told = asks_for_more(belief) or curve.music_db < SAME_DB
+    told = asks_for_more(belief) or is_same(curve.music_db)  # levels say all there is to say
     raised = None if told else image.raised(target, reference.wide, strangeness(curve.music_db))
     found = estimate_from(versions, heard, curve.music_db, belief, expected, evidence, raised)
     if belief is not None or raised is not None or curve.music_db <= STRANGERS_DB:

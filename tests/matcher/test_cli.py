@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -496,7 +497,9 @@ class TestInterruption:
         )  # fmt: skip
 
         def writing() -> bool:
-            return any(p.name.startswith(".") and p.stat().st_size > 2_000_000 for p in tmp_path.iterdir())
+            with os.scandir(tmp_path) as entries, contextlib.suppress(FileNotFoundError):  # a probe comes and goes
+                return any(e.name.startswith(".") and e.stat().st_size > 2_000_000 for e in entries)
+            return False
 
         while process.poll() is None and not writing():
             time.sleep(0.01)

@@ -322,6 +322,29 @@ class TestShaping:
         given = shape.tone_db - wanted
         assert given[:5].mean() - given[-15:].mean() == pytest.approx(2.0 * share, abs=0.2)
 
+    @pytest.mark.parametrize(("same", "size_db"), [(True, 1.0), (True, 0.1), (False, 1.0)])
+    def test_single_third_octaves_beside_the_same_recording(self, mix: Audio, same: bool, size_db: float) -> None:
+        """What a limiter does to some bass notes and not to others is made good as far as nothing of it is music."""
+        target, nothing = analyze(mix), np.zeros(30)
+        wanted, colour = np.linspace(-2.0, 2.0, 30), np.zeros(30)
+        colour[[4, 6]], colour[5] = -size_db, 2.0 * size_db
+        curves = Curves(wanted, nothing, 0.0, 0.0, EVERYWHERE, 1.0)
+        shape = Shape(drawn_eq(wanted, EVERYWHERE, target, False), Width(), wanted, nothing, exact=False, same=same)
+        before: Any = SimpleNamespace(balance_db=lambda: nothing)
+        spectrum = SimpleNamespace(frequency_hz=np.array([0.0, 24_000.0]))
+        after: Any = SimpleNamespace(balance_db=lambda: wanted + colour, spectrum=spectrum)
+        tone_db = shaping.missing(shape, curves, before, after)[0]
+        shaping.add(shape, tone_db, nothing, curves, target)
+        closely = same and size_db == 1.0
+        assert bool(shape.eq.curves) is closely
+        assert len(shape.eq.bands) <= 8
+        made_db = shape.eq.response_db(THIRD_OCTAVES_HZ, "mid")
+        left_db = float(np.abs(made_db - made_db.mean() + colour - wanted)[2:-2].max())
+        assert left_db < 0.15 if closely else left_db == pytest.approx(2.0 * size_db, rel=0.1)
+        if closely:  # and it stays so where it is met
+            met: Any = SimpleNamespace(balance_db=lambda: wanted, spectrum=spectrum)
+            shaping.add(shape, shaping.missing(shape, curves, before, met)[0], nothing, curves, target)
+            assert shape.eq.curves
 
     def test_what_is_not_worth_a_trial_is_drawn_all_the_same(self, mix: Audio) -> None:
         """Else a hair would decide whether a tenth of a dB is corrected."""

@@ -194,6 +194,18 @@ def test_a_match_is_refined(mix: Audio, reference: Audio, monkeypatch: pytest.Mo
     assert abs(other.after.integrated_lufs - usual.after.integrated_lufs) < 2.0 * CLOSE_LU
 
 
+def test_the_same_recording_is_met_band_by_band(mix: Audio, reference: Audio) -> None:
+    """Its limiter was as rough with the bass as ours is: nothing of that is music, and single bands are met as well."""
+    report = match(mix, reference)
+    there = analyze(reference, use_cache=False)
+    heard = (THIRD_OCTAVES_HZ > 39.0) & (THIRD_OCTAVES_HZ < 17_000.0) & (there.balance_db() > -55.0)
+    left_db = (report.after.balance_db() - there.balance_db())[heard]
+    left_db = np.abs(left_db - left_db.mean())
+    assert left_db.mean() < 0.08
+    assert left_db.max() < 0.3
+    assert len(report.plan.step("eq").settings.bands) <= 8
+
+
 @pytest.mark.parametrize("belief", [None, 1.0])
 def test_a_lower_rate_is_no_missing_treble(mix: Audio, reference: Audio, before: Profile, belief: float | None) -> None:
     """What a result at 16 kHz cannot hold is not asked of the equalizer."""
