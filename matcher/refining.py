@@ -33,7 +33,8 @@ CLOSE_SAME_DB = 0.1
 """The same of a tone whose reference is the same recording: nothing that is missing of it is music."""
 STEP_DB = 0.05
 """Of what is corrected: the noise under which a file is rounded makes no other master of it."""
-_FOLLOWS = "It follows the corrected tone."
+OVER_DB = 0.005
+"""Peaks above the ceiling, where no limiter holds them, from which on a render is made again."""
 
 
 def rendered_closer(
@@ -71,20 +72,36 @@ def refined(made: Plan, before: Profile | None, result: Rendered) -> Plan | None
     gain, missing_lu = made.step("gain"), 0.0
     if gain is not None and made.goal_lufs is not None:
         missing_lu = made.goal_lufs - result.profile.integrated_lufs
-    limited_db = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)
-    more_db, room_db = missing_lu * (1.0 + min(limited_db, 6.0) / 6.0), max(0.0, made.aims.max_limiting_db - limited_db)
-    held = more_db > room_db  # a dB of gain is at most a dB of limiting
-    more_db = min(more_db, room_db)
     shaped = _Reshaped({}) if before is None else _reshaped(made, before, result.profile)
-    if not shaped.worth_it and (abs(missing_lu) <= CLOSE_LU or abs(more_db) < STEP_DB):
+    more_db, why = _more_gain(made, result, missing_lu)
+    if not shaped.worth_it and not why:
         return None
     better = shaped.steps
     if gain is not None:
         gain_db = gain.settings.gain_db - shaped.louder_lu + more_db
-        what = "gain" if not held else "gain as far as the cap on limiting lets it"
-        why = _missed(f"{-missing_lu:+.2f} LU", what) if abs(missing_lu) > CLOSE_LU else _FOLLOWS
+        why = why or f"It follows the corrected {'tone' if 'eq' in better else 'width'}."
         better["gain"] = _replaced(gain, Gain(gain_db=round(bounded(gain_db), 3)), why)
     return msgspec.structs.replace(made, steps=tuple(better.get(step.effect, step) for step in made.steps))
+
+
+def _more_gain(made: Plan, result: Rendered, missing_lu: float) -> tuple[float, str]:
+    """By how much the gain is corrected, and why; no reason where that is not worth another render."""
+    aims, peak_dbtp = made.aims, result.profile.true_peak_dbtp
+    if not aims.limiter:
+        over_db = peak_dbtp - aims.ceiling_dbtp
+        why = f"The full render's peaks passed the ceiling by {over_db:.2f} dB, and the gain was lowered."
+        return (-over_db, why) if over_db > OVER_DB and made.step("gain") is not None else (0.0, "")
+    limiter = made.step("limiter")
+    ceiling_dbtp = aims.ceiling_dbtp if limiter is None else limiter.settings.ceiling_dbtp
+    limited_db = result.measured.get("limiter", {}).get("p95_reduction_db", 0.0)
+    wanted_db = missing_lu * (1.0 + min(limited_db, 6.0) / 6.0)
+    # Up to the ceiling nothing is limited; from there a dB of gain is at most a dB of limiting.
+    room_db = max(0.0, aims.max_limiting_db - limited_db) + max(0.0, ceiling_dbtp - peak_dbtp)
+    more_db = min(wanted_db, room_db)
+    if abs(missing_lu) <= CLOSE_LU or abs(more_db) < STEP_DB:
+        return more_db, ""
+    what = "gain" if wanted_db <= room_db else "gain as far as the cap on limiting lets it"
+    return more_db, _missed(f"{-missing_lu:+.2f} LU", what)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -77,53 +78,55 @@ def _mastered(
         from matcher.io import default_output, shown
 
     target, output = pipe.target, pipe.output
-    if folder is not None:
-        from matcher.delivery.delivering import refuse_early
+    with contextlib.ExitStack() as held:
+        if folder is not None:
+            from matcher.delivery.delivering import refuse_early, there
 
-        refuse_early(target, folder, places, force=options["force"])
-    aims = aims_of(options)
-    texts = [path for path in (plan_path, report_path) if path is not None]
-    for path in texts:
-        sounds = (target, *files(reference), output or default_output(target))
-        check_text(path, options["force"], others=(*sounds, *(other for other in texts if other is not path)))
-    with progress(not options["quiet"] and not options["as_json"]) as stages:
-        report = match(
-            target,
-            reference,
-            output,
-            aims=aims,
-            force=options["force"],
-            bit_depth=depth(options),
-            sample_rate_hz=options["sample_rate"],
-            dither=options["dither"],
-            replay_gain=options["replaygain"],
-            threads=options["threads"],
-            use_cache=not options["no_cache"],
-            residual=residual,
-            stages=stages,
-        )
-    with in_place(report.rendered):
-        if plan_path is not None:
-            write_text(plan_path, report.plan.to_json())
-        made = output or default_output(target)
-        delivery = _delivered(made, target, report, places, codecs, folder, options)
-        if report_path is not None:
-            from matcher.page.writing import report_page
+            refuse_early(target, folder, places, force=options["force"])
+            held.enter_context(there(folder))  # from here on, for what else is to be written in it
+        aims = aims_of(options)
+        texts = [path for path in (plan_path, report_path) if path is not None]
+        for path in texts:
+            sounds = (target, *files(reference), output or default_output(target))
+            check_text(path, options["force"], others=(*sounds, *(other for other in texts if other is not path)))
+        with progress(not options["quiet"] and not options["as_json"]) as stages:
+            report = match(
+                target,
+                reference,
+                output,
+                aims=aims,
+                force=options["force"],
+                bit_depth=depth(options),
+                sample_rate_hz=options["sample_rate"],
+                dither=options["dither"],
+                replay_gain=options["replaygain"],
+                threads=options["threads"],
+                use_cache=not options["no_cache"],
+                residual=residual,
+                stages=stages,
+            )
+        with in_place(report.rendered):
+            if plan_path is not None:
+                write_text(plan_path, report.plan.to_json())
+            made = output or default_output(target)
+            delivery = _delivered(made, target, report, places, codecs, folder, options)
+            if report_path is not None:
+                from matcher.page.writing import report_page
 
-            first = next(iter(files(reference)), None)
-            write_text(report_path, report_page(report, target, made, first, delivery))
-        if options["verify"]:
-            verified(target, report.rendered, report.plan)
-        if options["as_json"]:
-            data = report.to_dict() | ({} if delivery is None else {"delivery": delivery.to_dict()})
-            click.echo(json.dumps(data, indent=2, ensure_ascii=False), err=pipe.writes)
-        elif not options["quiet"]:
-            place = "standard output" if pipe.writes else shown(made)
-            report.print_to(console(stderr=pipe.writes))
-            if delivery is not None:
-                show(delivery, stderr=pipe.writes)
-            click.echo(f"{place} ({kind(report.rendered)}, {report.seconds:.1f} s)", err=pipe.writes)
-    pipe.send()
+                first = next(iter(files(reference)), None)
+                write_text(report_path, report_page(report, target, made, first, delivery))
+            if options["verify"]:
+                verified(target, report.rendered, report.plan)
+            if options["as_json"]:
+                data = report.to_dict() | ({} if delivery is None else {"delivery": delivery.to_dict()})
+                click.echo(json.dumps(data, indent=2, ensure_ascii=False), err=pipe.writes)
+            elif not options["quiet"]:
+                place = "standard output" if pipe.writes else shown(made)
+                report.print_to(console(stderr=pipe.writes))
+                if delivery is not None:
+                    show(delivery, stderr=pipe.writes)
+                click.echo(f"{place} ({kind(report.rendered)}, {report.seconds:.1f} s)", err=pipe.writes)
+        pipe.send()
 
 
 def _delivered(

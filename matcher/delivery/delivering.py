@@ -145,7 +145,7 @@ def deliver(
         plan = plan or Plan(target=track(analyze(given)))
         with (
             mended(given, plan) as sound,
-            _there(folder),
+            there(folder),
             tempfile.TemporaryDirectory(dir=folder, prefix=".match-") as room,
         ):
             work = _Workshop(sound, plan, Path(room), dither)
@@ -164,7 +164,7 @@ def refuse_early(
     source: Source, folder: Path, names: Sequence[str], *, stem: str | None = None, force: bool = False
 ) -> dict[str, Path]:
     """The file for each destination; raises what can be refused before any work begins, and leaves nothing behind."""
-    with opened(source) as given, _there(folder, to_stay=False):
+    with opened(source) as given, there(folder, to_stay=False):
         need_stereo(given, "a delivery")
         name = stem or (given.name if given.path is None else given.path.stem)
         outputs = {place.name: folder / f"{name}-{place.name}.wav" for place in destinations(tuple(names))}
@@ -180,17 +180,18 @@ def refuse_early(
 
 
 @contextlib.contextmanager
-def _there(folder: Path, *, to_stay: bool = True) -> Iterator[None]:
+def there(folder: Path, *, to_stay: bool = True) -> Iterator[None]:
     """The folder, made where there is none; one that was made for nothing is gone again. FileError where it cannot be.
 
     to_stay: where the work ends well.
     """
-    made = not folder.exists()
+    made, done = True, False
     try:
-        folder.mkdir(exist_ok=True)
+        folder.mkdir()
     except OSError as error:
-        raise FileError(f"{shown(folder)}: cannot be made ({reason(error)})") from error
-    done = False
+        if not (isinstance(error, FileExistsError) and folder.is_dir()):
+            raise FileError(f"{shown(folder)}: cannot be made ({reason(error)})") from error
+        made = False
     try:
         yield
         done = to_stay

@@ -211,9 +211,9 @@ class AudioFile(AudioSource):
 def open_audio(source: PathLike | Audio | AudioSource) -> AudioSource:
     """A source of blocks from a path or an `Audio`; an open source is returned as it is, for its owner to close.
 
-    Reads no more than the header. Raises FileError where it is no audio that can be read, with more than two
-    channels or a rate outside 8,000 to 384,000 Hz; UnfitError where there are no samples, or less than half a
-    second of them. Silence is for the analysis to refuse.
+    Reads no more than the header. Raises FileError where it is no audio that can be read, with more than two channels
+    and no mask that places them, or a rate outside 8,000 to 384,000 Hz; UnfitError where there are no samples, or less
+    than half a second of them. Silence is for the analysis to refuse.
     """
     if isinstance(source, AudioSource):
         return source

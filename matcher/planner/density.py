@@ -76,6 +76,8 @@ def judge(
     if away_db is not None:
         there = here + away_db
     difference = np.clip(there - here - own_db, -LARGEST_DIFFERENCE_DB, LARGEST_DIFFERENCE_DB)
+    if not (here[:4].any() and there[:4].any()):  # one of them is too short for figures
+        difference[:4] = 0.0
     mastering = credited(mastering_prior(), belief)
     if reference.spread is not None:
         everywhere = np.ones(len(NAMES), dtype=bool)

@@ -63,6 +63,8 @@ def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Arr
 def width(sides: WidthEstimate, made_db: Array) -> str:
     """What was measured of the side, how much is believed, and what is done."""
     side, heard = sides.side, sides.side.heard
+    if not heard.any():
+        return f"Nowhere is a side heard in both; {_rms(made_db):.1f} dB (RMS) are made, so that it follows the tone."
     done = _believed_and_made(side.mean_db[heard].mean(), side.sd_db[heard].mean(), made_db[heard].mean())
     words = (
         f"The reference's side against its mid differs by {side.difference_db[heard].mean():+.1f} dB from the target's"

@@ -183,7 +183,7 @@ def is_same(music_db: float, belief: float | None = None) -> bool:
 
     belief: what is asked for instead of what is inferred, if anything.
     """
-    return belief is None and music_db < SAME_DB
+    return belief is None and round(music_db, 2) < SAME_DB  # as a plan keeps it
 
 
 def strangeness(music_db: float) -> float:

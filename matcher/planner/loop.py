@@ -194,6 +194,7 @@ def _search(
             at.reduction_p95_db = trial.reduction_p95_db
             gained = trial.isolated_lufs - before.isolated_lufs
             at.reached_lufs = target.isolated_lufs + gained
+            ceiling_dbtp = at.ceiling_dbtp
             step_db, gives_lu = _gain_step(at, aims, trial, undriven_lufs + at.gain_db, move - gained)
             tone_moved, moved = None, False
             closely = at.shape.exact or bool(at.shape.eq.curves)
@@ -207,7 +208,7 @@ def _search(
             if abs(step_db) < CLOSE_LU and not moved:
                 break
             at.gain_db += step_db
-            if abs(step_db) < SURE_DB and not moved:
+            if abs(step_db) < SURE_DB and not moved and at.ceiling_dbtp == ceiling_dbtp:
                 at.reached_lufs += gives_lu
                 break
             if moved:  # what the limiter is driven with is not to move along
@@ -302,7 +303,7 @@ def _gain_step(at: Search, aims: Aims, trial: Trial, driven_lufs: float, missing
         return missing_lu, missing_lu
     # A dB of gain is at most a dB of limiting.
     room = aims.max_limiting_db - trial.reduction_p95_db
-    if step_db <= max(room, 0.0):
+    if step_db <= max(room, 0.0) or missing_lu < CLOSE_LU:
         return step_db, missing_lu
     if at.ceiling_dbtp < aims.ceiling_dbtp:  # a lower ceiling was for the sound; loudness comes first
         at.ceiling_dbtp = min(aims.ceiling_dbtp, at.ceiling_dbtp + step_db - room)

@@ -36,6 +36,8 @@ HOP = 10
 """Segments of 10 ms between two candidates."""
 RUN_IN_S = 0.5
 """Rendered before each section and thrown away, so that filters and gains have settled."""
+AROUND_S = 10.0
+"""Of silence around a short track, taken with it at most."""
 FADE_S = 0.03
 """Sections begin and end in the midst of sound: such a step has more treble than much music."""
 FREE_DB = 0.05
@@ -70,7 +72,7 @@ def pick(profile: Profile, audio: AudioSource, reader: Executor) -> list[Section
     begin, end = int(sounding.argmax()), len(sounding) - 1 - int(sounding[::-1].argmax())
     first, last = -(-begin // HOP), end // HOP
     if (last - first) * HOP <= SHORT_S * 100:
-        return _halves(audio, reader, (begin + end) / 200.0)
+        return _halves(audio, reader, begin / 100.0, end / 100.0)
     length = int(SECTION_S * 100) // HOP
     running = np.concatenate([[0.0], np.cumsum(power[first * HOP : (last + 1) * HOP])])
     energy = (running[length * HOP :] - running[: -length * HOP])[::HOP]
@@ -92,15 +94,22 @@ def pick(profile: Profile, audio: AudioSource, reader: Executor) -> list[Section
     return sections
 
 
-def _halves(audio: AudioSource, reader: Executor, middle_s: float) -> list[Section]:
-    """All of a track in two sections, to be tried at the same time; in one what is too short for that."""
-    middle, run_in = int(middle_s * audio.sample_rate_hz + 0.5), int(RUN_IN_S * audio.sample_rate_hz)
-    if middle < 2 * run_in:
-        return [Section(reader.submit(audio.read, 0, audio.length_samples), 0)]
+def _halves(audio: AudioSource, reader: Executor, begin_s: float, end_s: float) -> list[Section]:
+    """All of a track in two sections, to be tried at the same time; in one what is too short for that.
+
+    begin_s, end_s: where it sounds.
+    """
+    first, middle, last, run_in = (
+        int(second * audio.sample_rate_hz + 0.5)
+        for second in (max(0.0, begin_s - AROUND_S), (begin_s + end_s) / 2.0, end_s + AROUND_S, RUN_IN_S)
+    )
+    last = min(last, audio.length_samples)
+    if middle - first < 2 * run_in:
+        return [Section(reader.submit(audio.read, first, last - first), 0)]
     again = middle - run_in
     return [
-        Section(reader.submit(audio.read, 0, middle), 0),
-        Section(reader.submit(audio.read, again, audio.length_samples - again), run_in),
+        Section(reader.submit(audio.read, first, middle - first), 0),
+        Section(reader.submit(audio.read, again, last - again), run_in),
     ]
 
 

@@ -225,8 +225,9 @@ class TestDeliver:
         with pytest.raises(FileError, match=r"song-cd.wav: exists already"):
             deliver(path, tmp_path / "out", ["tidal", "cd"], plan)
         assert [p.name for p in (tmp_path / "out").iterdir()] == ["song-cd.wav"]
-        with pytest.raises(FileError, match="cannot be made"):
-            deliver(path, path / "below", ["cd"], plan)
+        for impossible in (path / "below", tmp_path / ("long" * 100)):
+            with pytest.raises(FileError, match="cannot be made"):
+                deliver(path, impossible, ["cd"], plan)
         monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=0))
         with pytest.raises(FileError, match="MiB of space"):
             deliver(path, tmp_path / "new", ["cd"], plan)
@@ -332,16 +333,18 @@ class TestCommand:
         assert line in err
 
     def test_behind_a_match(self, command: Command, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
-        """The same table, the same report, beside the master."""
-        out, page = tmp_path / "m.wav", tmp_path / "r.html"
+        """The same table, the same report, in a folder that is new; one that was made for nothing is gone again."""
+        out, page = tmp_path / "m.wav", tmp_path / "d" / "r.html"
         words = ("--only", "loudness", "--for", "cd,tidal", "--deliver", tmp_path / "d", "--report", page)
         code, said, err = command(mix_file, record_file, "-o", out, *words)
         assert (code, err) == (0, "")
-        assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["m-cd.wav", "m-tidal.wav"]
+        assert sorted(p.name for p in (tmp_path / "d").iterdir()) == ["m-cd.wav", "m-tidal.wav", "r.html"]
         assert "CD" in said
         text = page.read_text()
         assert "Where it goes" in text
         assert "folded to mono" in text
+        code, _, err = command(mix_file, tmp_path / "none.wav", "--for", "cd", "--deliver", tmp_path / "e")
+        assert (code != 0, "none.wav" in err, (tmp_path / "e").exists()) == (True, True, False)
 
 
 def test_ffmpeg_is_used_where_it_is() -> None:

@@ -22,7 +22,7 @@ from dsp.meters.dynamics import figures
 from dsp.meters.loudness import isolated_lufs
 from matcher import Aims, analyze
 from matcher.io import open_audio
-from matcher.planner import bands, dynamics, shaping, tone, width
+from matcher.planner import bands, density, dynamics, shaping, tone, width
 from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.density import _inferred, mastering_prior, music_scale_db
 from matcher.planner.drawing import drawn_eq, exact_width
@@ -280,6 +280,18 @@ class TestSections:
             np.testing.assert_array_equal(counted, audio.samples)
         assert sections[-1].run_in == 0
 
+    def test_silence_around_a_short_track_is_left_out(self) -> None:
+        """Five seconds of sound in two minutes of silence: ten seconds before and behind are taken with them."""
+        rate, rng = 8000, np.random.default_rng(5)
+        samples = np.zeros((2, 125 * rate), dtype=np.float32)
+        samples[:, 60 * rate : 65 * rate] = rng.normal(0.0, 0.1, (2, 5 * rate))
+        audio = Audio(samples, rate)
+        with open_audio(audio) as source, ThreadPoolExecutor(1) as reader:
+            sections = pick(analyze(audio), source, reader)
+        counted = np.concatenate([section.samples[:, section.run_in :] for section in sections], axis=1)
+        assert counted.shape[1] == pytest.approx(25 * rate, abs=0.1 * rate)
+        assert float(np.sum(counted**2, dtype=np.float64)) == pytest.approx(float(np.sum(samples**2, dtype=np.float64)))
+
     def test_a_section_counts_for_its_share(self) -> None:
         """Of a mean spectrum, and not of its level against itself; the loudest stands for least."""
         rate, time = 44_100, np.arange(44_100) / 44_100
@@ -451,6 +463,12 @@ class TestLoudness:
 
 class TestDensity:
     """What of the five figures is mastering."""
+
+    def test_what_is_too_short_for_figures_says_nothing(self, mix: Audio) -> None:
+        """Six tenths of a second have no crest factor of their own: nothing is compressed towards nought."""
+        blip = Audio(np.ascontiguousarray(mix.samples[:, 44_100 : 44_100 + 26_460]), 44_100)
+        found = density.judge(analyze(mix), Reference.of(analyze(blip)), np.zeros(5), 3.0, -1.0, 1.0)
+        assert not found.believed_db[:4].any()
 
     def test_what_agrees_is_believed(self) -> None:
         """All figures lower by as much as masters make them: nearly all of it, between alike pieces or not."""

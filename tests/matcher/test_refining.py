@@ -149,6 +149,39 @@ def test_a_gain_stays_within_the_cap_on_limiting(mix: Audio, reference: Audio, b
     assert refined(replaced(quiet, aims=replaced(quiet.aims, max_limiting_db=limited_db)), None, result) is None
 
 
+def test_without_a_limiter_no_peak_passes_the_ceiling(mix: Audio, reference: Audio) -> None:
+    """Sections may lack the highest peak: what the full render has of it lowers the gain."""
+    made = plan(mix, reference, Aims(limiter=False, restore="off"), use_cache=False)
+    hot = put(made, "gain", Gain(gain_db=made.step("gain").settings.gain_db + 0.8))
+    right = refined(hot, None, render(mix, hot))
+    assert "peaks passed the ceiling by" in right.step("gain").because
+    result = render(mix, right)
+    assert result.profile.true_peak_dbtp == pytest.approx(-1.0, abs=0.01)
+    assert refined(right, None, result) is None
+
+
+def test_below_the_ceiling_a_cap_limits_nothing(mix: Audio, reference: Audio) -> None:
+    """With a cap of 0 a quiet target still comes up to where its peaks meet the ceiling."""
+    asked = Aims(max_limiting_db=0.0, eq=0.0, width=0.0, dynamics=0.0, loudness_lufs=-45.0)
+    made = plan(mix, reference, asked, use_cache=False)
+    assert made.goal_lufs == pytest.approx(-45.0)
+    assert not any("was not reached" in remark for remark in made.remarks)
+    low = put(made, "gain", Gain(gain_db=made.step("gain").settings.gain_db - 1.0))
+    right = refined(low, None, render(mix, low))
+    assert right.step("gain").settings.gain_db == pytest.approx(made.step("gain").settings.gain_db, abs=0.05)
+
+
+def test_a_gain_says_what_it_follows(mix: Audio, reference: Audio, before: Profile) -> None:
+    """The width alone, where that alone was corrected."""
+    made = plan(mix, reference, Aims(eq=0.0), use_cache=False)
+    step = made.step("width")
+    narrower = tuple(replaced(p, gain_db=p.gain_db - 3.0) for p in step.settings.side)
+    wrong = put(made, "width", replaced(step.settings, side=narrower))
+    right = refined(wrong, before, render(mix, wrong))
+    assert right.step("eq") is None
+    assert "corrected tone" not in right.step("gain").because
+
+
 def test_without_what_came_before_only_the_gain_moves(made: Plan, mix: Audio) -> None:
     """A target behind repairs that was not measured by itself says nothing of tone or width."""
     wrong = put(put(made, "width", Width()), "gain", Gain(gain_db=made.step("gain").settings.gain_db - 1.0))
