@@ -40,12 +40,26 @@ class Reduction:
     """Exceeded in 5 % of the time."""
 
 
-def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Array, passages: int = 0) -> str:
+def tone(
+    target: Profile,
+    reference: Reference,
+    aims: Aims,
+    believed: Estimate,
+    made_db: Array,
+    *,
+    same: bool = False,
+    passages: int = 0,
+) -> str:
     """The whole, then by region: what was measured, how much is believed, what was done.
 
-    passages: how many are the same recording in both.
+    same: whether both are the same recording; passages: how many are in both, where the whole is not.
     """
     heard = believed.heard
+    trust = f"{_rms(believed.mean_db[heard]):.1f} dB are believed to be mastering, the rest to be the music's own"
+    if same:
+        trust = "all of it is taken for mastering, as both hold the same recording"
+    elif aims.belief == 1.0:
+        trust = "all of it is taken for mastering, as was asked for"
     parts = []
     for name, low, high in REGIONS:
         inside = heard & (believed.frequency_hz >= low) & (believed.frequency_hz < high)
@@ -55,8 +69,7 @@ def tone(target: Profile, reference: Reference, believed: Estimate, made_db: Arr
             parts.append(f"{name} {differs:+.1f} dB, {done}")
     return (
         f"The reference's tone differs by {tone_distance_db(target, reference):.1f} dB;"
-        f" {_rms(believed.mean_db[heard]):.1f} dB are believed to be mastering, the rest to be the music's own."
-        f"{_same_recording(passages)} By region: {'; '.join(parts) or f'less than {SMALL_DB:g} dB anywhere'}."
+        f" {trust}.{_same_recording(passages)} By region: {'; '.join(parts) or f'less than {SMALL_DB:g} dB anywhere'}."
     )
 
 

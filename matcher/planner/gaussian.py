@@ -186,6 +186,11 @@ def is_same(music_db: float, belief: float | None = None) -> bool:
     return belief is None and round(music_db, 2) < SAME_DB  # as a plan keeps it
 
 
+def wholly_believed(estimate: Estimate) -> Estimate:
+    """With all of the difference taken for mastering, be it as rough as it may."""
+    return replace(estimate, mean_db=np.where(estimate.heard, estimate.difference_db, estimate.mean_db))
+
+
 def strangeness(music_db: float) -> float:
     """How likely two pieces are strangers that differ by so much in tone, 0 to 1."""
     return 1.0 / (1.0 + (STRANGERS_DB / max(music_db, 0.1)) ** 6)

@@ -14,7 +14,7 @@ from matcher.io import AudioSource
 from matcher.planner import density, dynamics, explain, shaping, tone, width
 from matcher.planner.bands import LARGEST_DB
 from matcher.planner.drawing import WORTH_DB, drawn_eq, drawn_width, exact_width
-from matcher.planner.gaussian import Array, Estimate, asks_for_more, is_same
+from matcher.planner.gaussian import Array, Estimate, asks_for_more, is_same, wholly_believed
 from matcher.planner.likeness import Moments
 from matcher.planner.passages import Shared, may_share, shared
 from matcher.planner.search import LIMITING, Beliefs, Goal, Known, Search
@@ -81,6 +81,8 @@ def make_plan(
         else:
             curve, sides = known.tone, known.width
         at = _begun(target, aims, curve, sides)
+        if at.shape.same:  # what bands cannot follow is mastering, too
+            curve = wholly_believed(curve)
         linear = bench.tried(at.linear())
         heard.result()
     own_db = bench.own_db(linear)
@@ -141,12 +143,9 @@ def _goal(target: Profile, reference: Reference, aims: Aims, at: Search, beliefs
     else:  # peak to loudness is not asked for: the gain leaves it, and the limiter takes what stands above the ceiling
         above_db = target.true_peak_dbtp + loudness - target.isolated_lufs - ceiling_dbtp
         dense[4] = min(0.0, -above_db) if aims.limiter else 0.0
-    shape, tone_db = at.shape, at.shape.tone_db
-    if shape.same:  # nothing of the difference is music, be it as rough as it may
-        asked_db = np.minimum(beliefs.tone.difference_db * aims.amount * aims.eq, LARGEST_DB)
-        tone_db = np.where(beliefs.tone.heard, asked_db, tone_db)
+    shape = at.shape
     curves = Curves(
-        tone_db=tone_db,
+        tone_db=np.minimum(beliefs.tone.mean_db * aims.amount * aims.eq, LARGEST_DB),
         side_db=shape.side_db,
         focus_below_hz=shape.width.focus_below_hz,
         focus_depth_db=shape.width.focus_depth_db,

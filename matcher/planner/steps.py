@@ -18,7 +18,9 @@ def steps_of(
     steps = []
     shape, curves = found.shape, goal.curves
     if not shape.eq.is_neutral():
-        because = explain.tone(target, reference, beliefs.tone, curves.tone_db, beliefs.passages)
+        because = explain.tone(
+            target, reference, aims, beliefs.tone, curves.tone_db, same=shape.same, passages=beliefs.passages
+        )
         steps.append(Step(settings=shape.eq, because=because))
     if not shape.width.is_neutral() and beliefs.width is not None:
         because = explain.width(beliefs.width, curves.side_db + curves.focus_db)

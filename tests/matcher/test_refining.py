@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -236,7 +237,14 @@ def test_the_same_recording_is_met_band_by_band(mix: Audio, reference: Audio) ->
     left_db = np.abs(left_db - left_db.mean())
     assert left_db.mean() < 0.08
     assert left_db.max() < 0.3
-    assert len(report.plan.step("eq").settings.bands) <= 8
+    step = report.plan.step("eq")
+    assert len(step.settings.bands) <= 8
+    assert "all of it is taken for mastering, as both hold the same recording" in step.because
+    believed = report.plan.believed.tone
+    heard = np.array(believed.heard)
+    assert np.array_equal(np.array(believed.believed_db)[heard], np.array(believed.difference_db)[heard])
+    assert re.search(r"bass [+-]\d\.\d dB, [+-]\d\.\d ±\d\.\d believed and made", step.because)
+    assert "tone" not in [r.name for r in report.remaining if r.own_db > 0.05], "what is left is not the music's own"
 
 
 @pytest.mark.parametrize("belief", [None, 1.0])

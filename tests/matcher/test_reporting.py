@@ -76,6 +76,12 @@ class TestReasons:
         assert f"{difference:+.1f} LU, all of it taken for mastering" in level
         assert re.search(r"less than \d+\.\d dB for 95 % of the time, which costs \d\.\d dB of crest factor", limiter)
 
+    def test_all_that_is_asked_for_is_taken_for_mastering(self, mix: Audio, clipped: Audio) -> None:
+        asked = plan(mix, clipped, Aims(belief=1.0)).step("eq").because
+        assert "dB; all of it is taken for mastering, as was asked for. By region" in asked
+        inferred = plan(mix, clipped).step("eq").because
+        assert re.search(r"dB; \d\.\d dB are believed to be mastering, the rest to be the music's own\. By", inferred)
+
     def test_half_the_amount_is_half_made(self, mix: Audio, clipped: Audio) -> None:
         """What is believed and what is made are told apart."""
         made = plan(mix, clipped, Aims(amount=0.5, dynamics=0.0))
