@@ -86,7 +86,7 @@ def match(
     beside a target that is a file, in memory (`report.audio`) for an `Audio`. bit_depth: 16, 24 or 32 (float); the
     target's own where None. sample_rate_hz: the target's own where None. dither, replay_gain: as in `render`. residual:
     where to write what the repairs took out, input minus output, as 32-bit float. Raises FileError, AudioError,
-    UnfitError; then no file is left.
+    UnfitError; then no file is left, but for a master whose residual alone could not be written.
     """
     started = time.perf_counter()
     aims = aims or Aims()

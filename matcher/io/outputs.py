@@ -93,7 +93,7 @@ def output_format(target: AudioSource, path: PathLike, bit_depth: int | None = N
 def default_output(target_path: PathLike) -> Path:
     """`NAME-mastered.wav` beside the target."""
     target = Path(target_path)
-    return target.with_name(f"{target.stem}-mastered.wav")
+    return target.parent / f"{target.stem}-mastered.wav"  # of a folder too, which is refused when it is opened
 
 
 def check_output(path: PathLike, *, inputs: Sequence[PathLike], force: bool, needed_bytes: int) -> None:

@@ -174,7 +174,9 @@ def _search(
     before, move = bench.before, goal.loudness_lufs - target.isolated_lufs
     own_db = beliefs.density.own_db
     denser_db = np.minimum(goal.density_db - own_db, 0.0)[:4]
-    wanted, dense = own_db[:4] + denser_db, bool((denser_db < -WORTH_DENSITY_DB).any())
+    # Sections that miss the whole by so much say no better what it will become.
+    unsure_db = 0.0 if at.shape.exact else np.abs(before.figures - target.figures)
+    wanted, dense = own_db[:4] + denser_db, bool((denser_db < -np.maximum(WORTH_DENSITY_DB, unsure_db)).any())
     shapes = not at.shape.is_neutral
     if not shapes and not dense and abs(move) < WORTH_DB / 2:
         return at

@@ -322,6 +322,12 @@ class TestRefusals:
         assert words in err
         assert {p.name: p.read_bytes() for p in mix_file.parent.iterdir()} == before
 
+    @pytest.mark.parametrize("folder", [".", "..", "/"])
+    def test_a_folder_without_a_name(self, match: Callable, record_file: Path, tmp_path: Path, folder: str) -> None:
+        """No output is named after it, and nothing else is tripped over."""
+        for rest in ([record_file], ["--preset", "metal"], ["-o", tmp_path / "out.wav", record_file]):
+            assert match(folder, *rest) == (3, "", f"match: {folder}: is a folder; an audio file is needed\n")
+
     def test_force_replaces(self, match: Callable, mix_file: Path, record_file: Path, tmp_path: Path) -> None:
         """An output that exists gives way when told to."""
         (tmp_path / "taken.wav").write_text("mine")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +30,7 @@ from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import SHALLOW_DB, USUAL_ATTACK_MS, WIDEST_KNEE_DB, Fit, Levels, fit
 from matcher.planner.gaussian import at_belief, credited, share_that_nears
 from matcher.planner.likeness import Moments
-from matcher.planner.loop import Compression, _gain_step
+from matcher.planner.loop import Compression, _gain_step, make_plan
 from matcher.planner.search import FASTER_LIMITING, LIMITING, Search
 from matcher.planner.sections import COUNT, SHARES, Bench, Section, Trial, pick, try_chain
 from matcher.planner.shaping import Curves, Shape
@@ -513,6 +514,20 @@ class TestCompression:
         assert at.knee_db == 2
         assert compression.settled(at, trials[2], linear) == (kept != 2)
         assert at.knee_db == kept
+
+
+@pytest.mark.parametrize(
+    ("missed_db", "belief", "compresses"), [(0.0, None, True), (2.0, None, False), (2.0, 1.0, True)]
+)
+def test_what_sections_do_not_know_is_no_reason_to_compress(
+    mix: Audio, missed_db: float, belief: float | None, compresses: bool
+) -> None:
+    """A high band 1 dB denser, told from sections whose own high band is not the track's; asked for, it is made."""
+    measured = analyze(mix)
+    target = replace(measured, figures=measured.figures + np.array([0.0, 0.0, 0.0, missed_db]))
+    denser = replace(target, figures=target.figures - np.array([0.0, 0.0, 0.0, 1.0]), content_hash="another")
+    made = make_plan(open_audio(mix), target, Reference.of(denser), Aims(belief=belief)).plan
+    assert (made.step("compressor") is not None) is compresses
 
 
 class TestDynamics:
