@@ -21,6 +21,7 @@ from matcher.planner.gaussian import (
     believed,
     believed_among,
     credited,
+    is_same,
     kernel,
     share_that_nears,
     weighed,
@@ -73,15 +74,23 @@ def estimate(
     if belief is None and found.music_db > STRANGERS_DB:
         share = share_that_nears(at_equal_loudness(found.mean_db, target)[heard], difference[heard])
         found = replace(found, mean_db=found.mean_db * share)
+    if is_same(found.music_db, belief):  # it ends alike in both, so that bands it fills in part can be compared as well
+        difference, heard = measured(target, reference, LOWEST_COMPARED_DB, partly=True)
+        found = replace(found, difference_db=np.where(heard, difference, 0.0), heard=heard)
     believed_db = at_belief(found.mean_db, np.where(heard, difference, 0.0), belief)
     return replace(found, mean_db=np.clip(believed_db, -furthest_db(belief), furthest_db(belief)))
 
 
-def measured(target: Profile, reference: Reference, lowest_db: float = LOWEST_HEARD_DB) -> tuple[Array, Mask]:
-    """Reference minus target in third octaves at equal loudness, dB, and in which of them both are heard."""
+def measured(
+    target: Profile, reference: Reference, lowest_db: float = LOWEST_HEARD_DB, *, partly: bool = False
+) -> tuple[Array, Mask]:
+    """Reference minus target in third octaves at equal loudness, dB, and in which of them both are heard.
+
+    partly: also those in whose upper half the music ends.
+    """
     here, there = target.balance_db(), reference.balance_db()
     heard = (here > here.max() + lowest_db) & (there > there.max() + lowest_db)
-    top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / 10.0**0.05
+    top_hz = min(target.bandwidth_hz, reference.bandwidth_hz) / (1.0 if partly else 10.0**0.05)
     return there - here, heard & (top_hz >= THIRD_OCTAVES_HZ)
 
 

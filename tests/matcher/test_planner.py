@@ -28,7 +28,7 @@ from matcher.planner.bands import MOST_BANDS, fit_bands
 from matcher.planner.density import _inferred, mastering_prior, music_scale_db
 from matcher.planner.drawing import drawn_eq, exact_width
 from matcher.planner.dynamics import SHALLOW_DB, USUAL_ATTACK_MS, WIDEST_KNEE_DB, Fit, Levels, fit
-from matcher.planner.gaussian import at_belief, credited, share_that_nears
+from matcher.planner.gaussian import at_belief, credited, is_same, share_that_nears
 from matcher.planner.likeness import Moments
 from matcher.planner.loop import Compression, _gain_step, make_plan
 from matcher.planner.search import FASTER_LIMITING, LIMITING, Search
@@ -62,6 +62,29 @@ def test_the_treble_of_dark_music_is_compared() -> None:
     wanted_db = shelf.response_db(THIRD_OCTAVES_HZ, "mid")
     assert np.abs(found.mean_db - wanted_db)[high].max() < 0.5
     assert not (quiet & tone.estimate(target, reference, Moments(target), belief=1.0).heard).any()
+
+
+def test_where_music_ends_within_a_band() -> None:
+    """That says something of the same recording, which ends alike in both, and nothing of another one."""
+
+    def ends_at_16_6_khz(seed: int, gain_db: float) -> Audio:
+        spectrum = np.fft.rfft(np.random.default_rng(seed).normal(0.0, 0.1, (2, 8 * 44_100)))
+        hz = np.fft.rfftfreq(8 * 44_100, 1.0 / 44_100)
+        spectrum = spectrum * (hz < 16_600.0) / np.maximum(hz, 100.0) ** 0.5
+        shelf = 10.0 ** (gain_db / 20.0 / (1.0 + (5000.0 / np.maximum(hz, 1.0)) ** 4))
+        return Audio(np.fft.irfft(spectrum * shelf).astype(np.float32), 44_100)
+
+    target, place = analyze(ends_at_16_6_khz(1, 0.0)), int(np.argmin(np.abs(THIRD_OCTAVES_HZ - 15_849.0)))
+    found = [
+        tone.estimate(target, Reference.of(analyze(ends_at_16_6_khz(seed, 4.0))), Moments(target)) for seed in (1, 2)
+    ]
+    same, other = found
+    assert is_same(same.music_db)
+    assert not is_same(other.music_db)
+    assert same.heard[place]
+    assert not other.heard[place]
+    level_db = same.difference_db[(THIRD_OCTAVES_HZ > 500.0) & (THIRD_OCTAVES_HZ < 1500.0)].mean()
+    assert same.difference_db[place] - level_db == pytest.approx(4.0, abs=0.2)
 
 
 class TestTone:
