@@ -97,7 +97,7 @@ def match(
         _refuse_early(target, asked, Path(output), force, bit_depth)
     if residual is not None:
         with opened(target) as sound:
-            check_residual(Path(residual), sound, output, force=force)
+            check_residual(Path(residual), sound, output, references=_files_of(asked), force=force)
     _open_once(target, asked)
     with _prepared(target, asked, aims, use_cache, stages) as ready:
         made = _planned(ready, aims, stages, use_cache)
@@ -188,11 +188,16 @@ def _refuse_early(
     with opened(target) as audio:
         format = output_format(audio, output, bit_depth)
         inputs = [audio.path] if audio.path is not None else []
-        if isinstance(reference, Blend):
-            inputs += [Path(source) for source in reference.sources if isinstance(source, str | Path)]
+        inputs += _files_of(reference)
         check_output(
             output, inputs=inputs, force=force, needed_bytes=format.size_bytes(audio.length_samples, audio.channels)
         )
+
+
+def _files_of(reference: Blend | Choice | Reference) -> list[Path]:
+    if not isinstance(reference, Blend):
+        return []
+    return [Path(source) for source in reference.sources if isinstance(source, str | Path)]
 
 
 def _open_once(target: Source, reference: Blend | Choice | Reference) -> None:

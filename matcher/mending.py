@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -87,9 +87,11 @@ class Mended(AudioSource):
             self._kept = None
 
 
-def check_residual(path: Path, sound: AudioSource, output: Path | str | None, *, force: bool) -> None:
+def check_residual(
+    path: Path, sound: AudioSource, output: Path | str | None, *, references: Sequence[Path | str] = (), force: bool
+) -> None:
     """FileError where what is taken out of `sound` cannot be written to `path`, or would replace input or output."""
-    for other in (sound.path, output):
+    for other in (sound.path, output, *references):
         if other is not None and os.path.realpath(path) == os.path.realpath(other):
             raise FileError(f"{shown(path)}: is {shown(other)} itself; choose another name for the residual")
     check_output(path, inputs=[], force=force, needed_bytes=sound.length_samples * sound.channels * 4)

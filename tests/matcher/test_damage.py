@@ -222,6 +222,13 @@ class TestResidual:
         assert clipped_file.read_bytes() == before
         assert not (tmp_path / "out.wav").exists()
 
+    def test_nor_a_reference(self, clipped_file: Path, mix: Audio, tmp_path: Path) -> None:
+        there = clipped_file.read_bytes()
+        with pytest.raises(FileError, match=r"clipped\.wav: is .*clipped\.wav itself; choose another name"):
+            match(mix, clipped_file, tmp_path / "out.wav", residual=clipped_file, force=True)
+        assert clipped_file.read_bytes() == there
+        assert not (tmp_path / "out.wav").exists()
+
 
 class TestCommands:
     """`match inspect` and `match restore`."""
